@@ -1,0 +1,371 @@
+"""The program as plain data: what the single pass over the CST keeps of a file.
+
+Every node is a small record without syntax objects, so a file's `Program` can be cached and interpreted again when another
+file changes. `at` is `(line, column, end_line, end_column)`, 1-based, end exclusive, or None where no position was kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Union
+
+Span = tuple[int, int, int, int]
+
+
+@dataclass(slots=True, eq=False)
+class Literal:
+    """A constant: number, string, bool, None; `value` is Ellipsis-free and None for None."""
+
+    value: Union[None, bool, int, float, str]
+    at: Span | None
+
+
+@dataclass(slots=True, eq=False)
+class Name:
+    name: str
+    at: Span | None
+
+
+@dataclass(slots=True, eq=False)
+class Attribute:
+    base: Expr
+    name: str
+    at: Span | None
+
+
+@dataclass(slots=True, eq=False)
+class Argument:
+    """One argument of a call: positional, `name=value`, `*value` (star "*") or `**value` (star "**")."""
+
+    name: str | None
+    value: Expr
+    star: str
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    func: Expr
+    arguments: list[Argument]
+    at: Span | None
+
+
+@dataclass(slots=True, eq=False)
+class Subscript:
+    base: Expr
+    index: list[Expr]
+    at: Span | None
+
+
+@dataclass(slots=True, eq=False)
+class Slice:
+    lower: Expr | None
+    upper: Expr | None
+    step: Expr | None
+
+
+@dataclass(slots=True, eq=False)
+class Binary:
+    op: str
+    left: Expr
+    right: Expr
+    at: Span | None
+
+
+@dataclass(slots=True, eq=False)
+class Unary:
+    op: str
+    value: Expr
+
+
+@dataclass(slots=True, eq=False)
+class Compare:
+    left: Expr
+    rest: list[tuple[str, Expr]]
+
+
+@dataclass(slots=True, eq=False)
+class Logic:
+    """`and` / `or` over its values."""
+
+    op: str
+    values: list[Expr]
+
+
+@dataclass(slots=True, eq=False)
+class Conditional:
+    test: Expr
+    body: Expr
+    orelse: Expr
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """A tuple, list or set display; `kind` says which."""
+
+    kind: str
+    items: list[Expr]
+    at: Span | None
+
+
+@dataclass(slots=True, eq=False)
+class Star:
+    value: Expr
+
+
+@dataclass(slots=True, eq=False)
+class DictDisplay:
+    """Items of a dict display; a None key is `**value`."""
+
+    items: list[tuple[Expr | None, Expr]]
+
+
+@dataclass(slots=True, eq=False)
+class Generator:
+    target: Expr
+    iterable: Expr
+    conditions: list[Expr]
+
+
+@dataclass(slots=True, eq=False)
+class Comprehension:
+    """`kind` is list, set, generator or dict (then `key` is set)."""
+
+    kind: str
+    key: Expr | None
+    element: Expr
+    generators: list[Generator]
+    at: Span | None
+
+
+@dataclass(slots=True, eq=False)
+class Lambda:
+    parameters: list[Parameter]
+    body: Expr
+    at: Span | None
+
+
+@dataclass(slots=True, eq=False)
+class Walrus:
+    name: str
+    value: Expr
+
+
+@dataclass(slots=True, eq=False)
+class Other:
+    """An expression whose value is not modelled; its parts are still evaluated for their effects."""
+
+    kind: str
+    parts: list[Expr]
+
+
+Expr = Union[
+    Literal, Name, Attribute, Call, Subscript, Slice, Binary, Unary, Compare, Logic, Conditional, Sequence, Star,
+    DictDisplay, Comprehension, Lambda, Walrus, Other,
+]  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class Parameter:
+    """`star` is "" , "*" or "**"; `kind` is "plain", "keyword" (keyword-only)."""
+
+    name: str
+    default: Expr | None
+    annotation: Expr | None
+    star: str
+    keyword_only: bool
+
+
+@dataclass(slots=True, eq=False)
+class Evaluate:
+    value: Expr
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class Assign:
+    targets: list[Expr]
+    value: Expr
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class Annotated:
+    target: Expr
+    annotation: Expr
+    value: Expr | None
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class Augmented:
+    target: Expr
+    op: str
+    value: Expr
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class If:
+    test: Expr
+    body: list[Stmt]
+    orelse: list[Stmt]
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class For:
+    target: Expr
+    iterable: Expr
+    body: list[Stmt]
+    orelse: list[Stmt]
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class While:
+    test: Expr
+    body: list[Stmt]
+    orelse: list[Stmt]
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class With:
+    items: list[tuple[Expr, Expr | None]]
+    body: list[Stmt]
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class Try:
+    body: list[Stmt]
+    handlers: list[list[Stmt]]
+    orelse: list[Stmt]
+    final: list[Stmt]
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class Match:
+    subject: Expr
+    cases: list[list[Stmt]]
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class Function:
+    name: str
+    parameters: list[Parameter]
+    decorators: list[Expr]
+    body: list[Stmt]
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class Class:
+    name: str
+    bases: list[Expr]
+    decorators: list[Expr]
+    body: list[Stmt]
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class Return:
+    value: Expr | None
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class Jump:
+    """`break`, `continue` or `raise`; a raise keeps the expression for its effects."""
+
+    kind: str
+    value: Expr | None
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class Delete:
+    targets: list[Expr]
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class Assert:
+    test: Expr
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class Import:
+    """`import a.b as c`: `names` holds (dotted name, bound name or None)."""
+
+    names: list[tuple[str, str | None]]
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class ImportFrom:
+    """`from ..a import b as c`: `level` counts the dots; a name `*` imports everything."""
+
+    module: str
+    level: int
+    names: list[tuple[str, str | None]]
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class Scoped:
+    """`global` / `nonlocal`."""
+
+    kind: str
+    names: list[str]
+    at: Span
+
+
+Stmt = Union[
+    Evaluate, Assign, Annotated, Augmented, If, For, While, With, Try, Match, Function, Class, Return, Jump, Delete,
+    Assert, Import, ImportFrom, Scoped,
+]  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class Program:
+    """One file, lowered: its top-level statements in order."""
+
+    path: str
+    body: list[Stmt]
+
+
+_NODES: tuple[type, ...] = (
+    Literal, Name, Attribute, Argument, Call, Subscript, Slice, Binary, Unary, Compare, Logic, Conditional, Sequence,
+    Star, DictDisplay, Generator, Comprehension, Lambda, Walrus, Other, Parameter, Evaluate, Assign, Annotated,
+    Augmented, If, For, While, With, Try, Match, Function, Class, Return, Jump, Delete, Assert, Import, ImportFrom,
+    Scoped, Program,
+)  # fmt: skip
+_INDEX = {cls: index for index, cls in enumerate(_NODES)}
+_FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in _NODES}
+
+
+def encode(node: Any) -> Any:
+    """A node as nested tuples of plain values, fit for `marshal` or JSON."""
+    cls = type(node)
+    if cls is list:
+        return [encode(item) for item in node]
+    if cls is tuple:
+        return (-1, *[encode(item) for item in node])
+    index = _INDEX.get(cls)
+    if index is None:
+        return node
+    return (index, *[encode(getattr(node, name)) for name in _FIELDS[cls]])
+
+
+def decode(data: Any) -> Any:
+    """Inverse of `encode`."""
+    if type(data) is list:
+        return [decode(item) for item in data]
+    if type(data) is tuple:
+        parts = [decode(item) for item in data[1:]]
+        return tuple(parts) if data[0] == -1 else _NODES[data[0]](*parts)
+    return data
