@@ -20,10 +20,10 @@ loss with respect to that output, phi an activation, z a standard normal variabl
     q' = Var(W) fan_in E[phi(sqrt(q) z)^2] + Var(b)             forward
     G  = Var(W) fan_out E[phi'(sqrt(q) z)^2]                    backward, the factor on E[delta^2]
 
-q is propagated layer by layer, never replaced by its fixed point. Every amplitude is the square root of a second moment.
-Unknown is a value: an op whose gain cannot be known has gain None, and so has every ratio across it. A missing width is
-taken from the neighbouring weight of the same kind; only where both widths of a weight are unknown is their ratio taken as 1.
-Valid at initialisation and for independent inputs; `Profile.spread` gives the finite-width standard deviation.
+q is propagated layer by layer, never replaced by its fixed point. Every amplitude is the square root of a second
+moment. Unknown is a value: an op whose gain cannot be known has gain None, and so has every ratio across it. A missing
+width is taken from the neighbouring weight of the same kind; only where both widths of a weight are unknown is their
+ratio taken as 1. Valid at initialisation and for independent inputs; `Profile.spread` gives the finite-width deviation.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import TypeAlias
 
 WIDTH_IF_UNKNOWN = 1024
@@ -42,9 +43,9 @@ _LN10 = math.log(10.0)
 class Init:
     """An initialiser by its `torch.nn.init` name without the underscore, or `default` for the layer's own.
 
-    normal and trunc_normal use `mean`, `std` (and `low`, `high`); uniform uses `low`, `high`; xavier_uniform, xavier_normal
-    and orthogonal use `gain`; kaiming_uniform and kaiming_normal use `mode`, `nonlinearity` and `slope` (torch's `a`);
-    zeros, ones, constant (`value`). `measured` takes `std` as it is.
+    normal and trunc_normal use `mean`, `std` (and `low`, `high`); uniform uses `low`, `high`; xavier_uniform,
+    xavier_normal and orthogonal use `gain`; kaiming_uniform and kaiming_normal use `mode`, `nonlinearity` and `slope`
+    (torch's `a`); zeros, ones, constant (`value`). `measured` takes `std` as it is.
     """
 
     name: str = "default"
@@ -106,9 +107,9 @@ DEFAULT = Init()
 class Weight:
     """A layer with a weight matrix or kernel.
 
-    kind: linear, conv, transposed or embedding (default N(0, 1), ends the path). inputs, outputs: features or channels, None if
-    unknown. taps: elements of the kernel (9 for 3x3). stride: product over the spatial dimensions. groups: inputs for a
-    depthwise convolution. bias: its initialiser, None for no bias.
+    kind: linear, conv, transposed or embedding (default N(0, 1), ends the path). inputs, outputs: features or channels,
+    None if unknown. taps: elements of the kernel (9 for 3x3). stride: product over the spatial dimensions. groups:
+    equal to inputs for a depthwise convolution. bias: its initialiser, None for no bias.
     """
 
     kind: str = "linear"
@@ -124,7 +125,10 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """An element-wise activation by its lower-case functional name; slope: negative slope or alpha (None = torch's default)."""
+    """An element-wise activation by its lower-case functional name.
+
+    slope: negative slope or alpha, None for torch's default.
+    """
 
     activation: str
     slope: float | None = None
@@ -133,7 +137,7 @@ class Activation:
 
 @dataclass(frozen=True, slots=True)
 class Norm:
-    """kind: batch, layer, rms, group or instance. gamma: its scale. batch: samples the statistics are taken over, if known."""
+    """kind: batch, layer, rms, group or instance. gamma: its scale. batch: samples that share statistics, if known."""
 
     kind: str
     gamma: float = 1.0
@@ -168,7 +172,11 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Recurrent:
-    """kind: rnn_tanh, rnn_relu, lstm or gru. forget_bias: sum of both forget-gate biases. init: of the recurrent weight."""
+    """kind: rnn_tanh, rnn_relu, lstm or gru.
+
+    forget_bias: sum of both forget-gate biases. init: of the recurrent weight. inputs: taken as an eighth of hidden
+    where unknown.
+    """
 
     kind: str
     inputs: int | None = None
@@ -188,7 +196,7 @@ class Opaque:
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """Adds the input of op number `start` (through the `shortcut` ops, if any) to the output of the op before this one."""
+    """Adds the input of op number `start` (through `shortcut`, if any) to the output of the op before this one."""
 
     start: int
     shortcut: tuple[Op, ...] = ()
@@ -202,9 +210,9 @@ Op: TypeAlias = Weight | Activation | Norm | Dropout | Pool | Attention | Recurr
 class LayerProfile:
     """What is predicted of one op.
 
-    q: second moment of its output. gain: E[delta^2] at its input over E[delta^2] at its output. decades: log10 of the gradient
-    amplitude at its output over that at the output of the last weight. local: for a weight, the amplitude gain from its output
-    to the output of the weight before it (None for the first one). All None where unknown.
+    q: second moment of its output. gain: E[delta^2] at its input over E[delta^2] at its output. decades: log10 of the
+    gradient amplitude at its output over that at the output of the last weight. local: for a weight, the amplitude gain
+    from its output to the output of the weight before it (None for the first one). All None where unknown.
     """
 
     index: int
@@ -298,17 +306,15 @@ def predict(stack: Sequence[Op], initial_q: float = 1.0) -> Profile:
         elif not isinstance(op, Residual):
             local = None if local is None or gain is None else local * gain
         log, after = logs[index], leaving[index]
-        layers.append(
-            LayerProfile(index, op, None if after is None else after.q, gain, None if log is None else log / _LN10 / 2.0, here)
-        )
+        decades = None if log is None else log / _LN10 / 2.0
+        layers.append(LayerProfile(index, op, None if after is None else after.q, gain, decades, here))
     return Profile(tuple(layers), _spread(ops))
 
 
 def gain_of(activation: str | Activation, q: float, slope: float | None = None) -> float | None:
     """E[phi'(sqrt(q) z)^2]: what the activation multiplies E[delta^2] by at pre-activations of second moment q."""
-    if isinstance(activation, Activation):
-        activation, slope = activation.activation, activation.slope
-    moments = _moments(activation, slope, q)
+    op = activation if isinstance(activation, Activation) else Activation(activation, slope)
+    moments = _moments(op.activation, op.slope, q)
     return None if moments is None else moments[2]
 
 
@@ -334,9 +340,9 @@ def recommended_gain(nonlinearity: str, slope: float = 0.01) -> float | None:
 def time_factor(cell: Recurrent, initial_q: float = 1.0) -> float | None:
     """Gradient amplitude a recurrent cell multiplies by each time step it goes back; None where unknown.
 
-    LSTM and GRU: the carried state times its gate at rest, plus the path over the recurrent weight through two half-open gates:
-    sigmoid(forget_bias) + sqrt(hidden Var W) / 4, which is 1/2 + 1/(4 sqrt 3) = 0.644 by default. RNN: sqrt(hidden Var W
-    E[phi'^2]) at the stationary q of the cell fed with inputs of second moment `initial_q`.
+    LSTM and GRU: the carried state times its gate at rest, plus the path over the recurrent weight through two half-
+    open gates: sigmoid(forget_bias) + sqrt(hidden Var W) / 4, which is 1/2 + 1/(4 sqrt 3) = 0.644 by default.
+    RNN: sqrt(hidden Var W E[phi'^2]) at the stationary q of the cell fed with inputs of second moment `initial_q`.
     """
     hidden = cell.hidden or WIDTH_IF_UNKNOWN
     if cell.hidden is None and not cell.init.scales_with_width:
@@ -352,7 +358,7 @@ def time_factor(cell: Recurrent, initial_q: float = 1.0) -> float | None:
     name = {"rnn_tanh": "tanh", "rnn_relu": "relu"}.get(cell.kind)
     if name is None:
         return None
-    inputs = cell.inputs if cell.inputs is not None and cell.hidden is not None else hidden
+    inputs = cell.inputs if cell.inputs is not None and cell.hidden is not None else hidden / 8.0
     fed = inputs / (3.0 * hidden) * initial_q + 2.0 / (3.0 * hidden)
     q = fed
     for _ in range(100):
@@ -367,13 +373,13 @@ def time_factor(cell: Recurrent, initial_q: float = 1.0) -> float | None:
 
 
 def time_decades(cell: Recurrent, initial_q: float = 1.0) -> float | None:
-    """log10 of the gradient amplitude at the first time step over the one at the last; None where steps or factor are unknown."""
+    """log10 of the gradient amplitude at the first time step over that at the last; None where it is unknown."""
     factor = time_factor(cell, initial_q)
     return None if factor is None or cell.steps is None or factor <= 0.0 else (cell.steps - 1) * math.log10(factor)
 
 
 def cross_entropy_start(classes: int) -> tuple[float, float]:
-    """Loss and batch size times squared gradient norm of mean cross-entropy over `classes` at zero logits: ln K, 1 - 1/K."""
+    """Mean cross-entropy over K classes at zero logits: its value ln K, and batch size times squared norm, 1 - 1/K."""
     return math.log(classes), 1.0 - 1.0 / classes
 
 
@@ -433,9 +439,9 @@ def _through(op: Op, state: _State | None, correlated: bool) -> tuple[_State | N
     if isinstance(op, Activation) and state is not None:
         moments = _moments(op.activation, op.slope, state.q)
         if moments is not None:
-            second, mean, slope = moments
+            second, mean, steepness = moments
             shared = _shared(op, state) if correlated else 0.0
-            return _State(second, mean, shared), slope
+            return _State(second, mean, shared), steepness
     return None, None
 
 
@@ -535,7 +541,7 @@ def _fill_widths(stack: Sequence[Op]) -> list[Op]:
 def _spread(ops: Sequence[Op]) -> float:
     """Standard deviation, in decades of amplitude, of the first-to-last ratio at finite width (Hanin 2018).
 
-    ln of the squared-norm ratio is normal with variance beta = 5 sum 1/n over hidden widths for ReLU, 2 sum 1/n otherwise.
+    ln of the squared-norm ratio is normal with variance beta = 5 sum 1/n over the widths for ReLU, 2 sum 1/n otherwise.
     """
     kinked = any(isinstance(op, Activation) and op.activation == "relu" for op in ops)
     widths = [op.outputs or WIDTH_IF_UNKNOWN for op in ops if isinstance(op, Weight)]
@@ -544,9 +550,7 @@ def _spread(ops: Sequence[Op]) -> float:
 
 
 def _power(decades: float) -> float:
-    if decades > 308.0:
-        return math.inf
-    return 10.0**decades
+    return math.inf if decades > 308.0 else math.pow(10.0, decades)
 
 
 def _density(x: float) -> float:
@@ -633,6 +637,7 @@ _SMOOTH: dict[str, Callable[[float, float], _Pair]] = {
     "celu": _value_and_slope_celu,
     "hardswish": _value_and_slope_hardswish,
 }
+_KINKS = {"hardswish": 3.0}
 
 
 def _pieces(name: str, slope: float | None) -> tuple[_Piece, ...] | None:
@@ -667,7 +672,7 @@ def _moments(name: str, slope: float | None, q: float) -> tuple[float, float, fl
         return None
     alpha = 1.0 if slope is None else slope
     second = mean = steepness = 0.0
-    for node, weight in _nodes(width):
+    for node, weight in _nodes(width, _KINKS.get(name, 0.0)):
         value, derivative = function(width * node, alpha)
         second += weight * value * value
         mean += weight * value
@@ -693,21 +698,21 @@ def _piecewise_moments(pieces: tuple[_Piece, ...], width: float) -> tuple[float,
     return second, mean, steepness
 
 
-def _nodes(width: float) -> tuple[_Pair, ...]:
+def _nodes(width: float, kink: float = 0.0) -> tuple[_Pair, ...]:
     """Quadrature nodes and weights for a standard normal z, fine where width * z is within a few units of 0."""
-    return _panel_nodes(math.ceil(math.log2(width)) if width > 1.0 else 0)
+    return _panel_nodes(math.ceil(math.log2(width)) if width > 1.0 else 0, kink / width if width > kink / 9.0 else 0.0)
 
 
 @lru_cache(maxsize=64)
-def _panel_nodes(octaves: int) -> tuple[_Pair, ...]:
-    """Ten-point Gauss-Legendre on panels that end at 0, the integers to 9, and powers of two down to 2**-octaves / 2.
+def _panel_nodes(octaves: int, kink: float) -> tuple[_Pair, ...]:
+    """Ten-point Gauss-Legendre on panels ending at integers to 9, powers of two down to 2**-octaves / 2, and kinks.
 
-    The panels follow the scale on which phi changes, and kinks at 0 fall on an edge, so the error stays below 1e-6.
+    The panels follow the scale on which phi changes, and no kink lies inside one, so the error stays below 1e-6.
     """
-    positive = {float(edge) for edge in range(10)} | {2.0**-power for power in range(octaves + 2)}
+    positive = {float(edge) for edge in range(10)} | {2.0**-power for power in range(octaves + 2)} | {kink}
     edges = sorted(positive | {-edge for edge in positive})
     nodes: list[_Pair] = []
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         half, middle = (high - low) / 2.0, (high + low) / 2.0
         for point, weight in _LEGENDRE:
             for z in (middle - half * point, middle + half * point):
