@@ -23,6 +23,7 @@ from gradlint.facts.signal import (
     format_decades,
     format_ratio,
     gain_of,
+    gain_of_op,
     knows_activation,
     predict,
     recommended_gain,
@@ -136,6 +137,15 @@ def test_convolutions() -> None:
     assert gain(Weight("conv", 16, 32, taps=9)) == pytest.approx(32 / (3 * 16))
     assert gain(Weight("conv", 16, 32, taps=9, stride=4)) == pytest.approx(32 / (3 * 16 * 4))
     assert gain(Weight("conv", 16, 16, taps=9, groups=16)) == pytest.approx(1 / 3)
+
+
+def test_one_op_at_a_measured_input() -> None:
+    assert gain_of_op(Activation("relu"), 5.0) == pytest.approx(0.5)
+    assert gain_of_op(Weight("linear", 30, 60), None) == pytest.approx(60 / 90)
+    assert gain_of_op(Norm("layer"), 5.0, mean=1.0) == pytest.approx(1 / 4)
+    assert gain_of_op(Norm("batch"), 5.0) is None
+    assert gain_of_op(Activation("relu"), math.nan) is None
+    assert gain_of_op(Residual(0), 1.0) is None
 
 
 def test_wrappers_of_a_layer() -> None:

@@ -318,6 +318,17 @@ def gain_of(activation: str | Activation, q: float, slope: float | None = None) 
     return None if moments is None else moments[2]
 
 
+def gain_of_op(op: Op, q: float | None, mean: float = 0.0) -> float | None:
+    """The op's factor on E[delta^2], given second moment and mean of its input; None where unknown.
+
+    None for batch normalisation too: its gain needs the variance over the batch, which q alone does not tell.
+    """
+    if isinstance(op, Residual) or (isinstance(op, Norm) and op.kind == "batch"):
+        return None
+    state = None if q is None or not math.isfinite(q) else _State(q, mean, 0.0)
+    return _through(op, state, False)[1]
+
+
 def second_moment_of(activation: str, q: float, slope: float | None = None) -> float | None:
     """E[phi(sqrt(q) z)^2]."""
     moments = _moments(activation, slope, q)

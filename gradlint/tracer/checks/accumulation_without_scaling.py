@@ -1,0 +1,43 @@
+"""By how much is the accumulated gradient larger than that of the mean loss?"""
+
+from __future__ import annotations
+
+from gradlint.diagnostics import Verdict
+from gradlint.tracer.answers import confirmed, inconclusive, refuted, worst
+from gradlint.tracer.evidence import Claim, Evidence
+from gradlint.tracer.measure import name_of
+from gradlint.tracer.schema import Optimizer
+
+UNIT = "sum of the micro-batches' weights in one OptimizerStep"
+THRESHOLD = 1.5
+
+
+def judge(evidence: Evidence, claim: Claim) -> Verdict:
+    return worst(
+        (_of_optimizer(evidence, optimizer) for optimizer in evidence.optimizers_at(claim)),
+        otherwise="no optimizer was seen",
+    )
+
+
+def _of_optimizer(evidence: Evidence, optimizer: Optimizer) -> Verdict:
+    steps = [step for step in evidence.steps_of(optimizer["id"]) if step["backwards"] > 1]
+    if not steps:
+        return inconclusive(f"{name_of(optimizer)} was not seen to accumulate over several backward calls")
+    losses = {loss["id"]: loss for loss in evidence.record["losses"]}
+    before = [event for event in evidence.backwards if event["order"] < steps[0]["order"]][-steps[0]["backwards"] :]
+    weight = 0.0
+    for event in before:
+        loss = losses.get(event["loss"]) if event["loss"] is not None else None
+        if loss is None or event["value"] is None or not loss["value"]:
+            return inconclusive("the value of a loss could not be read")
+        if loss["reduction"] not in ("mean", None):
+            return inconclusive(f"the loss is reduced by {loss['reduction']}, so its sum may be meant")
+        weight += event["value"] / loss["value"]
+    if weight >= THRESHOLD:
+        return confirmed(
+            f"{len(before)} backward calls add up to {weight:.3g} times the gradient of their mean loss",
+            weight,
+            UNIT,
+            THRESHOLD,
+        )
+    return refuted(f"{len(before)} backward calls add up to {weight:.3g} mean gradients", weight, UNIT, THRESHOLD)

@@ -1,0 +1,26 @@
+"""Do modules in a plain container receive gradients that no optimizer sees?"""
+
+from __future__ import annotations
+
+from gradlint.diagnostics import Verdict
+from gradlint.tracer.answers import confirmed, inconclusive, refuted
+from gradlint.tracer.evidence import Claim, Evidence, elements
+
+UNIT = "share of the network's used parameters that are in no module.parameters()"
+
+
+def judge(evidence: Evidence, claim: Claim) -> Verdict:
+    used = [parameter for parameter in evidence.trainable() if parameter["used"]]
+    if not used:
+        return inconclusive("no parameter was used in a forward")
+    here = [parameter for parameter in evidence.parameters_at(claim) if parameter["requires_grad"]] or used
+    lost = [parameter for parameter in here if parameter["used"] and not parameter["registered"]]
+    share = elements(lost) / max(1, elements(used))
+    if lost:
+        held = (
+            "no optimizer holds" if not any(parameter["optimizers"] for parameter in lost) else "the state_dict misses"
+        )
+        return confirmed(
+            f"{len(lost)} parameters used in forward are registered in no module; {held} them", share, UNIT, 0.0
+        )
+    return refuted("every parameter used in forward is registered", share, UNIT, 0.0)

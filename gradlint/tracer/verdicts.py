@@ -1,0 +1,94 @@
+"""What one trace says about every finding: the join of a record with the checks beside this file.
+
+A check is a module of `gradlint.tracer.checks` named like its rule. For a rule that the static wing serves it has
+
+    def judge(evidence: Evidence, claim: Claim) -> Verdict
+
+and for a rule of the tracer's own
+
+    def find(evidence: Evidence) -> Iterator[Observation]
+
+Only dimensionless quantities decide, so a verdict does not depend on the scale of the loss. A module whose decision
+depends on the values of the data says so with `DEPENDS_ON = frozenset({"data"})`; its verdicts become inconclusive
+where the trace had to invent data.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from types import ModuleType
+
+from gradlint.diagnostics import Diagnostic, Verdict
+from gradlint.tracer import checks
+from gradlint.tracer.evidence import Claim, Evidence
+from gradlint.tracer.observation import Observation
+from gradlint.tracer.schema import TraceRecord
+
+INCONCLUSIVE = "inconclusive"
+
+
+def judge(record: TraceRecord, claim: Claim) -> Verdict | None:
+    """The verdict on one claim; None if no measurement exists for its rule."""
+    module = _modules().get(claim.rule)
+    if module is None or not hasattr(module, "judge"):
+        return None
+    evidence = Evidence(record)
+    if not evidence.measured and record["error"] is None:
+        return Verdict(INCONCLUSIVE, "nothing was measured")
+    verdict: Verdict = module.judge(evidence, claim)
+    if verdict.verdict == INCONCLUSIVE and evidence.failure:
+        return replace(verdict, reason=f"{verdict.reason}; the trace ended early: {evidence.failure}")
+    return _under_assumptions(record, module, verdict)
+
+
+def attach(diagnostics: Sequence[Diagnostic], record: TraceRecord) -> list[Diagnostic]:
+    """The same diagnostics, each with the verdict of the trace where its rule has one."""
+    attached: list[Diagnostic] = []
+    for diagnostic in diagnostics:
+        verdict = judge(record, Claim.of(diagnostic))
+        attached.append(diagnostic if verdict is None else replace(diagnostic, verdict=verdict))
+    return attached
+
+
+def observe(record: TraceRecord) -> Iterator[Observation]:
+    """Findings of the tracer's own, over all trace-only rules."""
+    evidence = Evidence(record)
+    for module in _modules().values():
+        if hasattr(module, "find"):
+            for observation in module.find(evidence):
+                yield replace(observation, verdict=_under_assumptions(record, module, observation.verdict))
+
+
+def rules_with_verdict() -> frozenset[str]:
+    """Names of the static rules that a trace can confirm or refute."""
+    return frozenset(name for name, module in _modules().items() if hasattr(module, "judge"))
+
+
+def trace_only_rules() -> frozenset[str]:
+    """Names of the rules that only a trace can find."""
+    return frozenset(name for name, module in _modules().items() if hasattr(module, "find"))
+
+
+def _under_assumptions(record: TraceRecord, module: ModuleType, verdict: Verdict) -> Verdict:
+    depends: frozenset[str] = getattr(module, "DEPENDS_ON", frozenset())
+    invented = [item for item in record["assumptions"] if item["kind"] in _INVENTED and depends & set(item["affects"])]
+    if not invented or verdict.verdict == INCONCLUSIVE:
+        return verdict
+    told = invented[0]["message"].rstrip(".")
+    return replace(verdict, verdict=INCONCLUSIVE, reason=f"{verdict.reason}, but measured under an assumption: {told}")
+
+
+_INVENTED = frozenset(("synthetic-dataset", "synthetic-file", "stubbed-module", "batch-cap", "built"))
+
+
+@cache
+def _modules() -> Mapping[str, ModuleType]:
+    """Rule name -> check module, by the files in `gradlint/tracer/checks`."""
+    return {
+        info.name.replace("_", "-"): importlib.import_module(f"{checks.__name__}.{info.name}")
+        for info in pkgutil.iter_modules(checks.__path__)
+    }
