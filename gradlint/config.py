@@ -1,0 +1,189 @@
+"""[tool.gradlint] in pyproject.toml, or gradlint.toml / .gradlint.toml -> Settings.
+
+The file nearest to a linted file wins; `extend = "../base.toml"` takes another file's values first. Unknown keys and wrong
+types are errors that name the file, the line and the nearest key that exists.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from gradlint.errors import ConfigError
+from gradlint.options import Value
+from gradlint.selection import Selector, suggestion
+
+FILE_NAMES = (".gradlint.toml", "gradlint.toml", "pyproject.toml")
+
+
+def _key(kind: str, description: str, default: Any) -> Any:
+    """A setting: `kind` is bool, str, list (of strings), codes (list of selectors) or a table."""
+    metadata = {"kind": kind, "description": description}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class RuleOptions:
+    """One `[rules.<name>]` table and the place it was read from."""
+
+    values: Mapping[str, Value]
+    origin: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one configuration file says; `root` is its folder, to which its patterns and paths are relative."""
+
+    root: Path
+    path: Path | None = None
+    select: tuple[Selector, ...] | None = _key("codes", "Rules to run instead of the default set.", None)
+    ignore: tuple[Selector, ...] = _key("codes", "Rules not to run.", ())
+    extend_select: tuple[Selector, ...] = _key("codes", "Rules to run besides the selected ones.", ())
+    extend_ignore: tuple[Selector, ...] = _key("codes", "Rules not to run, besides the ignored ones.", ())
+    preview: bool = _key("bool", "Let prefixes and ALL select rules in preview too.", False)
+    strict: bool = _key("bool", "Also report what holds on some path only.", False)
+    exclude: tuple[str, ...] | None = _key("list", "Patterns not to look at, instead of the built-in ones.", None)
+    extend_exclude: tuple[str, ...] = _key("list", "Patterns not to look at, besides the excluded ones.", ())
+    respect_gitignore: bool = _key("bool", "Do not look at what git ignores.", True)
+    force_exclude: bool = _key("bool", "Exclude files even if they are named on the command line.", False)
+    per_file_ignores: Mapping[str, tuple[Selector, ...]] = _key("codes-table", "Pattern -> rules ignored there.", dict)
+    extend_rules: tuple[str, ...] = _key("list", "Folders with rules of your own.", ())
+    output_format: str = _key("str", "Format of the report.", "full")
+    baseline: str = _key("str", "File of accepted findings.", "")
+    fix: bool = _key("bool", "Apply safe fixes.", False)
+    unsafe_fixes: bool = _key("bool", "Apply fixes that may change behaviour too.", False)
+    rules: Mapping[str, RuleOptions] = _key("rules", "Options of single rules: `[rules.<name>]`.", dict)
+    trace: Mapping[str, Any] = _key("table", "Settings of the tracer.", dict)
+
+
+KEYS = {item.name.replace("_", "-"): item for item in fields(Settings) if item.metadata}
+"""Key as written in a file -> field of Settings."""
+
+
+def nearest(folder: Path) -> Path | None:
+    """The configuration file for files in `folder`: in it or in the closest folder above.
+
+    A pyproject.toml without `[tool.gradlint]` is no configuration.
+    """
+    for place in (folder, *folder.parents):
+        for name in FILE_NAMES:
+            path = place / name
+            if path.is_file() and (name != "pyproject.toml" or _has_table(path)):
+                return path
+    return None
+
+
+def candidates(folder: Path) -> Iterator[Path]:
+    """Every path whose appearance or change could change what `nearest` answers."""
+    for place in (folder, *folder.parents):
+        for name in FILE_NAMES:
+            yield place / name
+
+
+def load(path: Path, seen: tuple[Path, ...] = ()) -> Settings:
+    """Settings of one configuration file. Raises ConfigError (file:line) for anything it does not know."""
+    if path in seen:
+        raise ConfigError(f"{path}: `extend` leads back to itself")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte 0x{error.object[error.start]:02x} is not valid utf-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    table = _table(path, text)
+    base = Settings(path.parent, path)
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key == "extend":
+            base = replace(load(_extended(path, text, value), (*seen, path)), root=path.parent, path=path)
+        elif key not in KEYS:
+            raise ConfigError(f"{where(path, text, key)}: unknown key `{key}`{suggestion(key, [*KEYS, 'extend'])}")
+        else:
+            values[KEYS[key].name] = _value(KEYS[key].metadata["kind"], value, key, where(path, text, key))
+    if "per_file_ignores" in values:
+        values["per_file_ignores"] = {**base.per_file_ignores, **values["per_file_ignores"]}
+    if "rules" in values:
+        values["rules"] = {**base.rules, **values["rules"]}
+    if "extend_rules" in values:
+        values["extend_rules"] = tuple(str(path.parent / item) for item in values["extend_rules"])
+    if values.get("baseline"):
+        values["baseline"] = str(path.parent / values["baseline"])
+    return replace(base, **values)
+
+
+def where(path: Path, text: str, key: str) -> str:
+    """`file:line` of a key in a TOML text."""
+    for number, line in enumerate(text.splitlines(), 1):
+        head = line.split("=")[0].strip().strip("[]").strip()
+        if head.strip("\"'") == key or head.rsplit(".", 1)[-1].strip("\"' ") == key:
+            return f"{path}:{number}"
+    return str(path)
+
+
+def _has_table(path: Path) -> bool:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    return b"gradlint" in data and bool(_gradlint_table(path, data.decode("utf-8-sig", "replace")) is not None)
+
+
+def _table(path: Path, text: str) -> Mapping[str, Any]:
+    table = _gradlint_table(path, text) if path.name == "pyproject.toml" else _parse(path, text)
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where(path, text, 'gradlint')}: `tool.gradlint` is not a table")
+    return table
+
+
+def _gradlint_table(path: Path, text: str) -> Any:
+    tool = _parse(path, text).get("tool", {})
+    return tool.get("gradlint") if isinstance(tool, dict) else None
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    try:
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _extended(path: Path, text: str, value: object) -> Path:
+    if not isinstance(value, str):
+        raise ConfigError(f"{where(path, text, 'extend')}: `extend` is not a string")
+    target = Path(os.path.normpath(path.parent / os.path.expanduser(value)))
+    if not target.is_file():
+        raise ConfigError(f"{where(path, text, 'extend')}: `extend` names {target}, which does not exist")
+    return target
+
+
+def _value(kind: str, value: object, key: str, origin: str) -> Any:
+    if kind in ("bool", "str"):
+        if not isinstance(value, bool if kind == "bool" else str):
+            raise ConfigError(f"{origin}: `{key}` is not {'true or false' if kind == 'bool' else 'a string'}")
+        return value
+    if kind in ("list", "codes"):
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(f"{origin}: `{key}` is not a list of strings")
+        return tuple(Selector(item, origin) for item in value) if kind == "codes" else tuple(value)
+    if not isinstance(value, dict):
+        raise ConfigError(f"{origin}: `{key}` is not a table")
+    if kind == "codes-table":
+        return {pattern: _value("codes", codes, pattern, origin) for pattern, codes in value.items()}
+    if kind == "rules":
+        return {name: _rule(name, options, origin) for name, options in value.items()}
+    return value
+
+
+def _rule(name: str, options: object, origin: str) -> RuleOptions:
+    if not isinstance(options, dict):
+        raise ConfigError(f"{origin}: `rules.{name}` is not a table of options")
+    return RuleOptions(options, origin)
