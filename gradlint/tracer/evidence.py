@@ -235,7 +235,7 @@ class Evidence:
         return min(candidates, key=lambda node: node["local_gain"] or 0.0, default=None)
 
     def stack_at(self, claim: Claim) -> list[Node]:
-        """The weight calls of the network that the claim speaks of: the one with most weights on its lines or file."""
+        """The weight calls that the claim speaks of: those built on its lines, else the network nearest to them."""
         chains = self.chains()
         if not chains:
             return []
@@ -248,7 +248,9 @@ class Evidence:
             )
             return (lines, same, len(chain))
 
-        return max(chains, key=nearness)
+        chain = max(chains, key=nearness)
+        named = [node for node in chain if claim.covers(node["constructed"])]
+        return named if len(named) > 1 else chain
 
 
 EventT = TypeVar("EventT", bound=Event)

@@ -1,10 +1,11 @@
 """TraceGraph: the calls of one round as a networkx DiGraph with named attributes, and back from JSON without torch.
 
-Node attributes (absent where they were not measured): kind, name, class_name, order, file, line (constructor), called_file,
-called_line, shape, dtype, activation_mean, activation_second_moment, zero_share, saturated_share, gradient_second_moment
-(of the loss with respect to the output), decades (log10 of gradient amplitude relative to the last weight call),
-local_gain and predicted_gain (E[δ²] at the input over E[δ²] at the output), parameter_gradient_norm, weight_norm,
-update_ratio, nonfinite, zero_by_invariance. Edge attributes: shape, dtype, differentiable.
+Node attributes (absent where they were not measured): kind, name, class_name, order, file, line (constructor),
+called_file, called_line, shape, dtype, activation_mean, activation_second_moment, zero_share, saturated_share,
+gradient_second_moment (of the loss with respect to the output), decades (log10 of gradient amplitude relative to the
+last weight call), local_gain and predicted_gain (E[δ²] at the input over E[δ²] at the output),
+parameter_gradient_norm, weight_norm, update_ratio, nonfinite, zero_by_invariance. Edge attributes: shape, dtype,
+differentiable.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ class TraceGraph:
         return "\n".join([*lines, "}"]) + "\n"
 
     def layers(self) -> list[Layer]:
-        """Calls worth a line in a report, in forward order: weights, norms, activations, attention, recurrent modules."""
+        """Calls worth a line in a report, in forward order: modules without children, and activations."""
         return [
             _layer(node, data)
             for node, data in sorted(self.network.nodes(data=True), key=lambda item: item[1]["order"])
@@ -198,7 +199,7 @@ class TraceGraph:
 
 
 def colour_of(decades: float | None) -> str:
-    """Hex colour of a gradient's log10 relative to the last layer: blue at -6 and below, white at 0, red at +6 and above."""
+    """Hex colour of a gradient's log10 relative to the last layer: blue from -6 down, white at 0, red from +6 up."""
     if decades is None or not math.isfinite(decades):
         return "#eeeeee"
     share = min(1.0, abs(decades) / 6.0)

@@ -1,7 +1,7 @@
 """The closed form beside the measurement: what mean field theory predicts for a call that was measured.
 
-The prediction uses the call's own width, initial weight scale and measured input, so it tells whether the gradient behaves
-as theory says, not whether it is good.
+The prediction uses the call's own width, initial weight scale and measured input, so it tells whether the gradient
+behaves as theory says, not whether it is good.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def predicted_gain(node: Node, before: Node | None, parameters: dict[str, Parame
 def _op_of(node: Node, parameters: dict[str, Parameter]) -> Op | None:
     settings, name = node["settings"], node["class_name"]
     kind = node["activation_kind"]
+    kind = "logsigmoid" if kind == "log_sigmoid" else kind
     if kind is not None:
         return Activation(kind, _slope(settings)) if knows_activation(kind) else None
     matrix = next(

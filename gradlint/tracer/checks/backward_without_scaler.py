@@ -6,10 +6,14 @@ from gradlint.diagnostics import Verdict
 from gradlint.tracer.answers import confirmed, inconclusive, refuted
 from gradlint.tracer.evidence import Claim, Evidence
 
+SCALER_ERRORS = ("No inf checks were recorded", "step but _scale is None", "scaler.scale(loss or outputs)")
 UNIT = "factor on the gradients at the OptimizerStep"
 
 
 def judge(evidence: Evidence, claim: Claim) -> Verdict:
+    error = evidence.record["error"]
+    if error is not None and any(text in error["message"] for text in SCALER_ERRORS):
+        return confirmed(f"the script stops: {error['message']}", None, UNIT, 1.0)
     backwards, steps = evidence.backwards, evidence.optimizer_steps
     if not backwards or not steps:
         return inconclusive("no backward and OptimizerStep were seen")

@@ -14,6 +14,13 @@ def judge(evidence: Evidence, claim: Claim) -> Verdict:
     error = evidence.record["error"]
     if error is not None and "backward through the graph a second time" in error["message"]:
         return confirmed("the second backward went into the graph of the first batch", 2.0, UNIT, THRESHOLD)
+    if error is not None and "modified by an inplace operation" in error["message"]:
+        return confirmed(
+            "the second backward went into the graph of the first batch, whose weights were stepped since",
+            2.0,
+            UNIT,
+            THRESHOLD,
+        )
     growth = evidence.record["growth"]
     sizes = [] if growth is None else growth["graph_nodes"]
     if len(sizes) < 2 or sizes[0] <= 0:

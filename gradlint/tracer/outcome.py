@@ -1,0 +1,93 @@
+"""One traced script with everything said about it: the record, its TraceGraph, the diagnostics with verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from gradlint.catalog import RuleSpec
+from gradlint.diagnostics import Diagnostic, Severity
+from gradlint.tracer.graph import TraceGraph
+from gradlint.tracer.schema import TraceRecord
+from gradlint.tracer.verdicts import attach, observe
+
+RULE = Callable[[str], RuleSpec | None]
+"""A rule by name; None if it is not selected."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trace and its diagnostics: static findings first joined with verdicts, then the tracer's own."""
+
+    record: TraceRecord
+    diagnostics: tuple[Diagnostic, ...]
+
+    @cached_property
+    def graph(self) -> TraceGraph:
+        """The TraceGraph of the first round."""
+        return TraceGraph.of(self.record)
+
+    @property
+    def failure(self) -> str:
+        """Why nothing can be said, in one sentence; empty if the trace reached a backward or confirmed a finding."""
+        error = self.record["error"]
+        if error is None or self.having("confirmed") or any(node["output_gradient"] for node in self.record["nodes"]):
+            return ""
+        return error["message"]
+
+    def having(self, *verdicts: str) -> list[Diagnostic]:
+        """Diagnostics with one of the verdicts."""
+        return [item for item in self.diagnostics if item.verdict is not None and item.verdict.verdict in verdicts]
+
+    def failing(self, fail_on: str) -> list[Diagnostic]:
+        """The diagnostics that fail a gate.
+
+        confirmed: only what the trace confirmed. any: all but what it refuted. refuted: what it refuted too.
+        """
+        if fail_on == "confirmed":
+            return self.having("confirmed")
+        if fail_on == "refuted":
+            return list(self.diagnostics)
+        return [item for item in self.diagnostics if item.verdict is None or item.verdict.verdict != "refuted"]
+
+
+def join(record: TraceRecord, static: Sequence[Diagnostic], rule: RULE) -> Outcome:
+    """Verdicts for the static findings, and the tracer's own findings as diagnostics, in the order of printing.
+
+    A confirmed warning becomes an error with high confidence. A trace-only finding in the file of a confirmed static
+    one of the same family would say the same thing twice and is left out.
+    """
+    judged = [_raised(diagnostic) for diagnostic in attach(static, record)]
+    taken = {
+        (item.filename, item.code[:3])
+        for item in judged
+        if item.verdict is not None and item.verdict.verdict == "confirmed"
+    }
+    own: list[Diagnostic] = []
+    for observation in observe(record):
+        finding = observation.finding
+        spec = rule(finding.rule)
+        if spec is None or (finding.path, spec.code[:3]) in taken:
+            continue
+        own.append(
+            Diagnostic(
+                code=spec.code,
+                name=spec.name,
+                message=spec.message.format_map(dict(finding.values)),
+                severity=Severity(spec.severity),
+                confidence=spec.confidence,
+                filename=finding.path,
+                range=finding.range,
+                url=spec.url,
+                verdict=observation.verdict,
+            )
+        )
+    return Outcome(record, tuple(sorted([*judged, *own], key=lambda item: item.sort_key)))
+
+
+def _raised(diagnostic: Diagnostic) -> Diagnostic:
+    if diagnostic.verdict is None or diagnostic.verdict.verdict != "confirmed":
+        return diagnostic
+    severity = Severity.ERROR if diagnostic.severity is Severity.WARNING else diagnostic.severity
+    return replace(diagnostic, severity=severity, confidence="high")

@@ -1,0 +1,1 @@
+"""What the user sees of a trace: text for the terminal, JSON, and pictures."""

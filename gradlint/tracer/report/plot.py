@@ -1,0 +1,166 @@
+"""Pictures of a trace with matplotlib: gradient flow over the layers, and the TraceGraph coloured by log10 gradient."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import networkx
+
+from gradlint.errors import MissingExtraError, TraceError
+from gradlint.tracer.graph import Layer, TraceGraph, colour_of
+from gradlint.tracer.outcome import Outcome
+from gradlint.tracer.report.terminal import SMALL_GAIN
+
+MOST_LABELS = 60
+
+
+def draw(outcome: Outcome, path: str) -> None:
+    """Write both pictures into one PNG or SVG file.
+
+    Raises MissingExtraError without matplotlib, TraceError for another suffix, a path that cannot be written, or a
+    trace without a measured gradient.
+    """
+    suffix = path.rpartition(".")[2].lower()
+    if suffix not in ("png", "svg"):
+        raise TraceError(f"cannot draw {path}: the name must end in .png or .svg")
+    try:
+        import matplotlib
+    except ImportError:
+        raise MissingExtraError("--plot needs matplotlib: install gradlint with the extra `trace`") from None
+    layers = [layer for layer in outcome.graph.layers() if layer.decades is not None]
+    if not layers:
+        raise TraceError("there is nothing to draw: no gradient was measured")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"font.size": 9, "svg.fonttype": "none"}):
+        height = max(5.0, min(40.0, 0.28 * max(len(layers), _depth(outcome.graph)) + 1.6))
+        figure = Figure(figsize=(13.0, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        flow, picture = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
+        figure.suptitle(f"{os.path.basename(outcome.record['script'])}: gradient of the loss, first round", fontsize=12)
+        _flow(flow, layers, outcome.graph)
+        _graph(picture, outcome.graph)
+        try:
+            figure.savefig(path, dpi=130)
+        except OSError as error:
+            raise TraceError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _flow(axes: Any, layers: Sequence[Layer], graph: TraceGraph) -> None:
+    """Layers from the input (top) to the loss (bottom), amplitude on the horizontal axis in decades."""
+    rows = range(len(layers))
+    values = [layer.decades if layer.decades is not None else math.nan for layer in layers]
+    axes.axvline(0.0, color="#999999", linewidth=0.8)
+    axes.barh(
+        rows, values, color=[colour_of(value) for value in values], edgecolor="#666666", linewidth=0.4, height=0.72
+    )
+    predicted = predicted_decades(graph, layers)
+    known = [(value, row) for row, value in enumerate(predicted) if value is not None]
+    if len(known) > 1:
+        axes.plot(
+            [value for value, _ in known],
+            [row for _, row in known],
+            "k--o",
+            markersize=3,
+            linewidth=1,
+            label="predicted",
+        )
+        axes.legend(loc="lower left", frameon=False)
+    culprit = graph.culprit()
+    for row, layer in enumerate(layers):
+        if culprit is not None and layer.id == culprit.id and culprit.gain is not None and culprit.gain < SMALL_GAIN:
+            axes.annotate(
+                f"smallest local gain: {culprit.gain:.2g}",
+                (values[row], row),
+                xytext=(8, 0),
+                textcoords="offset points",
+                va="center",
+                color="#b2182b",
+                fontweight="bold",
+            )
+    low, high = min(*values, -1.0, *(v for v, _ in known)), max(*values, 1.0, *(v for v, _ in known))
+    axes.set_xlim(low - 0.06 * (high - low), high + 0.06 * (high - low))
+    axes.set_ylim(len(layers) - 0.4, -0.6)
+    step = max(1, math.ceil(len(layers) / (2 * MOST_LABELS)))
+    axes.set_yticks(list(rows)[::step], [_label(layer) for layer in layers][::step])
+    axes.set_xlabel("log10 of gradient amplitude at the layer's output, relative to the last weight layer")
+    axes.set_title("gradient flow: measured (bars) and predicted")
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _graph(axes: Any, graph: TraceGraph) -> None:
+    network = graph.network
+    places = _positions(network)
+    labelled = len(network) <= MOST_LABELS
+    networkx.draw_networkx_edges(
+        network, places, ax=axes, arrowsize=7, width=0.8, edge_color="#777777", node_size=180 if labelled else 30
+    )
+    networkx.draw_networkx_nodes(
+        network,
+        places,
+        ax=axes,
+        node_size=180 if labelled else 30,
+        node_color=[colour_of(data.get("decades")) for _, data in network.nodes(data=True)],
+        edgecolors=["#000000" if data.get("is_weight") else "#999999" for _, data in network.nodes(data=True)],
+        linewidths=0.8,
+    )
+    for node, data in network.nodes(data=True):
+        if labelled or data.get("is_weight"):
+            name = data["name"] or data["class_name"]
+            axes.annotate(
+                name,
+                places[node],
+                xytext=(9, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8 if labelled else 5,
+            )
+    axes.set_title("TraceGraph: blue vanishing, white even, red exploding")
+    axes.margins(x=0.25, y=0.03)
+    axes.set_axis_off()
+
+
+def predicted_decades(graph: TraceGraph, layers: Sequence[Layer]) -> list[float | None]:
+    """The closed form's log10 amplitude at each layer's output, from the last weight back along a chain."""
+    values: list[float | None] = [None] * len(layers)
+    last = max((index for index, layer in enumerate(layers) if layer.is_weight), default=-1)
+    if last < 0:
+        return values
+    values[last] = 0.0
+    for index in range(last - 1, -1, -1):
+        after, gain = values[index + 1], layers[index + 1].predicted
+        if after is None or not gain or not graph.network.has_edge(layers[index].id, layers[index + 1].id):
+            break
+        values[index] = after + math.log10(gain)
+    return values
+
+
+def _positions(network: networkx.DiGraph) -> dict[str, tuple[float, float]]:
+    """Rows by longest path from an input, columns by order of execution."""
+    row: dict[str, int] = {}
+    for node in networkx.topological_sort(network) if networkx.is_directed_acyclic_graph(network) else network:
+        row[node] = 1 + max((row.get(before, -1) for before in network.predecessors(node)), default=-1)
+    levels: dict[int, list[str]] = {}
+    for node in sorted(network, key=lambda name: network.nodes[name]["order"]):
+        levels.setdefault(row[node], []).append(node)
+    return {
+        node: (column - (len(members) - 1) / 2.0, -float(level))
+        for level, members in levels.items()
+        for column, node in enumerate(members)
+    }
+
+
+def _depth(graph: TraceGraph) -> int:
+    network = graph.network
+    return int(networkx.dag_longest_path_length(network, default_weight=1)) + 1 if len(network) else 0
+
+
+def _label(layer: Layer) -> str:
+    return layer.class_name if layer.name == layer.class_name else f"{layer.name} {layer.class_name}"
