@@ -209,7 +209,9 @@ def _read(path: Path) -> str:
 
 def _spec(head: Mapping[str, Any]) -> RuleSpec:
     values = {key: head[key] for key in head if key not in {"options", "references", "examples"}}
-    options = {name: OptionSpec(o["type"], o["default"], o["description"]) for name, o in (head.get("options") or {}).items()}
+    options = {
+        name: OptionSpec(o["type"], o["default"], o["description"]) for name, o in (head.get("options") or {}).items()
+    }
     references = tuple(Reference(item["title"], item["url"]) for item in head.get("references") or [])
     return RuleSpec(**values, options=options, references=references)
 

@@ -1,13 +1,13 @@
 """[tool.gradlint] in pyproject.toml, or gradlint.toml / .gradlint.toml -> Settings.
 
-The file nearest to a linted file wins; `extend = "../base.toml"` takes another file's values first. Unknown keys and wrong
+The file nearest to a linted file wins (a pyproject.toml without `[tool.gradlint]` does not count); `extend = "../base.toml"` takes another file's values first. Unknown keys and wrong
 types are errors that name the file, the line and the nearest key that exists.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -60,33 +60,70 @@ class Settings:
     rules: Mapping[str, RuleOptions] = _key("rules", "Options of single rules: `[rules.<name>]`.", dict)
     trace: Mapping[str, Any] = _key("table", "Settings of the tracer.", dict)
 
+    @property
+    def needs_check(self) -> bool:
+        """Whether it names rules, which may not exist: then the catalogue has to be asked even if no file needs it."""
+        named = (self.select, self.ignore, self.extend_select, self.extend_ignore, self.per_file_ignores, self.rules)
+        return any(named) or bool(self.extend_rules)
+
 
 KEYS = {item.name.replace("_", "-"): item for item in fields(Settings) if item.metadata}
 """Key as written in a file -> field of Settings."""
 
 
-def nearest(folder: Path) -> Path | None:
-    """The configuration file for files in `folder`: in it or in the closest folder above.
+class Finder:
+    """The settings for each folder: those of `only`, or of the nearest file; `adjust` lays the command line over them.
 
-    A pyproject.toml without `[tool.gradlint]` is no configuration.
+    `note` is told every path that was looked at. Raises ConfigError for a configuration that cannot be used.
     """
-    for place in (folder, *folder.parents):
-        for name in FILE_NAMES:
-            path = place / name
-            if path.is_file() and (name != "pyproject.toml" or _has_table(path)):
-                return path
-    return None
+
+    def __init__(
+        self,
+        *,
+        only: Path | None = None,
+        isolated: bool = False,
+        adjust: Callable[[Settings], Settings] = lambda settings: settings,
+        note: Callable[[str], None] = lambda path: None,
+    ) -> None:
+        self._only = only
+        self._isolated = isolated
+        self._adjust = adjust
+        self._note = note
+        self._folders: dict[str, Settings] = {}
+        self._files: dict[Path | None, Settings] = {}
+
+    def settings(self, folder: str) -> Settings:
+        """The settings that hold for files in `folder`."""
+        known = self._folders.get(folder)
+        if known is None:
+            known = self._folders[folder] = self._find(Path(os.path.abspath(folder)))
+        return known
+
+    def _find(self, folder: Path) -> Settings:
+        path = self._only
+        if path is None and not self._isolated:
+            path = self._nearest(folder)
+        if path not in self._files:
+            if path is not None:
+                settings = load(path, self._note)
+            else:
+                settings = Settings(Path.cwd())
+            self._files[path] = self._adjust(settings)
+        return self._files[path]
+
+    def _nearest(self, folder: Path) -> Path | None:
+        for place in (folder, *folder.parents):
+            for name in FILE_NAMES:
+                path = place / name
+                self._note(str(path))
+                if path.is_file() and (name != "pyproject.toml" or _has_table(path)):
+                    return path
+        return None
 
 
-def candidates(folder: Path) -> Iterator[Path]:
-    """Every path whose appearance or change could change what `nearest` answers."""
-    for place in (folder, *folder.parents):
-        for name in FILE_NAMES:
-            yield place / name
-
-
-def load(path: Path, seen: tuple[Path, ...] = ()) -> Settings:
+def load(path: Path, note: Callable[[str], None] = lambda path: None, seen: tuple[Path, ...] = ()) -> Settings:
     """Settings of one configuration file. Raises ConfigError (file:line) for anything it does not know."""
+    note(str(path))
     if path in seen:
         raise ConfigError(f"{path}: `extend` leads back to itself")
     try:
@@ -100,7 +137,7 @@ def load(path: Path, seen: tuple[Path, ...] = ()) -> Settings:
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key == "extend":
-            base = replace(load(_extended(path, text, value), (*seen, path)), root=path.parent, path=path)
+            base = replace(load(_extended(path, text, value), note, (*seen, path)), root=path.parent, path=path)
         elif key not in KEYS:
             raise ConfigError(f"{where(path, text, key)}: unknown key `{key}`{suggestion(key, [*KEYS, 'extend'])}")
         else:

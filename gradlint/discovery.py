@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradlint.config import Settings
-from gradlint.errors import UsageError
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -23,14 +22,15 @@ SUFFIXES = (".py", ".ipynb")
 
 
 class Discovery:
-    """Finds files under paths. `settings_of(folder)` says what holds there; `touched` are the paths that were looked at."""
+    """Finds files under paths. `settings_of(folder)` says what holds there; `touched` was looked at."""
 
     def __init__(self, settings_of: Callable[[str], Settings]) -> None:
         self._settings_of = settings_of
-        self.touched: set[str] = set()
+        self.touched: dict[str, None] = {}
+        self.problems: list[str] = []
 
     def files(self, paths: Iterable[str]) -> list[str]:
-        """The files to lint, each once, sorted within a folder. Raises UsageError for a path that does not exist."""
+        """The files to lint, each once, sorted within a folder. What is not there becomes a problem."""
         found: dict[str, None] = {}
         for path in paths:
             if os.path.isdir(path):
@@ -43,7 +43,7 @@ class Discovery:
                 if not (settings.force_exclude and self.is_excluded(path, settings)):
                     found[path] = None
             else:
-                raise UsageError(f"{path}: no such file or directory")
+                self.problems.append(f"{path}: no such file or directory")
         return list(found)
 
     def is_excluded(self, path: str, settings: Settings) -> bool:
@@ -58,11 +58,12 @@ class Discovery:
 
     def _walk(self, folder: str, specs: list[tuple[str, GitIgnoreSpec]]) -> Iterator[str]:
         settings = self._settings_of(folder)
-        self.touched.add(folder or ".")
+        self.touched[folder or "."] = None
         try:
             entries = sorted(os.scandir(folder or "."), key=lambda entry: entry.name)
         except OSError as error:
-            raise UsageError(f"{folder or '.'}: cannot be listed: {error.strerror}") from None
+            self.problems.append(f"{folder or '.'}: cannot be listed: {error.strerror}")
+            return
         if settings.respect_gitignore and any(entry.name == ".gitignore" for entry in entries):
             specs = [*specs, *self._gitignore(os.path.abspath(folder or "."))]
         for entry in entries:
@@ -74,9 +75,8 @@ class Discovery:
                 continue
             if (settings.exclude or settings.extend_exclude) and excluded_by_patterns(os.path.abspath(path), settings):
                 continue
-            if specs and settings.respect_gitignore:
-                if _ignored(specs, os.path.abspath(path), folder=is_folder):
-                    continue
+            if specs and settings.respect_gitignore and _ignored(specs, os.path.abspath(path), folder=is_folder):
+                continue
             if is_folder:
                 yield from self._walk(path, specs)
             elif entry.is_file():
@@ -100,7 +100,7 @@ class Discovery:
 
     def _gitignore(self, folder: str) -> list[tuple[str, GitIgnoreSpec]]:
         path = os.path.join(folder, ".gitignore")
-        self.touched.add(path)
+        self.touched[path] = None
         try:
             text = Path(path).read_text("utf-8", "replace")
         except OSError:

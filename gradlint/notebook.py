@@ -10,7 +10,9 @@ from typing import Any
 from gradlint.errors import SourceError
 from gradlint.source import Cell, Source, split_lines
 
-PYTHON_CELL_MAGICS = frozenset({"capture", "prun", "time", "timeit", "memit", "mprun", "lprun", "pypy", "python", "python3"})
+PYTHON_CELL_MAGICS = frozenset(
+    {"capture", "prun", "time", "timeit", "memit", "mprun", "lprun", "pypy", "python", "python3"}
+)
 """Cell magics whose body is still Python of this script; every other `%%magic` hands the cell to something else."""
 
 _LINE_MAGIC = re.compile(r"\s*(?:[%!?]|(?:[\w.,\[\]'\" ]+?)\s*=\s*[%!](?!=))")

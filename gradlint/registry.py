@@ -45,7 +45,9 @@ class Registry:
         if name not in self._loaded:
             path = self.modules.get(name)
             if path is None:
-                raise CatalogError(f"rule `{name}` has no check: {name.replace('-', '_')}.py is missing beside its rules")
+                raise CatalogError(
+                    f"rule `{name}` has no check: {name.replace('-', '_')}.py is missing beside its rules"
+                )
             try:
                 module = self._import(path)
             except Exception as error:
@@ -60,7 +62,9 @@ class Registry:
         """A sentence for each rule without its check and each check without its rule."""
         by_name = {rule.name: rule for rule in rules}
         wanted = {rule.name for rule in by_name.values() if needs_check(rule)}
-        missing = [f"{by_name[name].path}: has no check {name.replace('-', '_')}.py" for name in wanted - self.modules.keys()]
+        missing = [
+            f"{by_name[name].path}: has no check {name.replace('-', '_')}.py" for name in wanted - self.modules.keys()
+        ]
         extra = [f"{self.modules[name]}: has no rule {name}.yaml" for name in self.modules.keys() - wanted]
         return sorted(missing + extra)
 

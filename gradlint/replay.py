@@ -44,7 +44,11 @@ def stamp(folders: tuple[str, ...] = ()) -> int:
     seen: list[object] = [__version__, sys.version]
     package = os.path.dirname(__file__)
     shipped = os.path.join(package, "_rules")
-    pending = [package, shipped if os.path.isdir(shipped) else os.path.join(os.path.dirname(package), "rules"), *folders]
+    pending = [
+        package,
+        shipped if os.path.isdir(shipped) else os.path.join(os.path.dirname(package), "rules"),
+        *folders,
+    ]
     while pending:
         folder = pending.pop()
         try:
@@ -153,7 +157,18 @@ def _may_replay(arguments: list[str]) -> bool:
     return not any(word.startswith(_NEVER[:-1]) or word == _NEVER[-1] for word in arguments)
 
 
-_OTHER_COMMANDS = ("rule", "facts", "config", "clean", "version", "test-rules", "baseline", "trace", "lsp", "completion")
+_OTHER_COMMANDS = (
+    "rule",
+    "facts",
+    "config",
+    "clean",
+    "version",
+    "test-rules",
+    "baseline",
+    "trace",
+    "lsp",
+    "completion",
+)
 
 
 def _key(arguments: list[str]) -> str:

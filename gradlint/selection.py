@@ -29,7 +29,9 @@ def match(text: str, rules: Mapping[str, RuleSpec]) -> list[RuleSpec]:
     if family:
         return family
     prefix = text.upper()
-    if not any(letter.isdigit() for letter in prefix) and prefix not in {_letters(rule.code) for rule in rules.values()}:
+    if not any(letter.isdigit() for letter in prefix) and prefix not in {
+        _letters(rule.code) for rule in rules.values()
+    }:
         return []
     return [rule for rule in rules.values() if rule.code.startswith(prefix)]
 
@@ -39,7 +41,9 @@ def resolve(selector: Selector, rules: Mapping[str, RuleSpec]) -> list[RuleSpec]
     found = match(selector.text, rules)
     problem = ""
     if not found:
-        words = [word for rule in rules.values() for word in (rule.code, rule.name)] + [r.family for r in rules.values()]
+        words = [word for rule in rules.values() for word in (rule.code, rule.name)] + [
+            r.family for r in rules.values()
+        ]
         problem = f"unknown rule `{selector.text}`" + suggestion(selector.text, words)
     elif len(found) == 1 and found[0].status == "removed":
         problem = f"rule `{selector.text}` was removed: {found[0].summary}"

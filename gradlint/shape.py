@@ -23,12 +23,25 @@ SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": [
-        "code", "name", "family", "status", "severity", "confidence", "summary", "message", "why", "fix",
+        "code",
+        "name",
+        "family",
+        "status",
+        "severity",
+        "confidence",
+        "summary",
+        "message",
+        "why",
+        "fix",
     ],  # fmt: skip
     "properties": {
         "code": {"type": "string", "pattern": "^[A-Z]{2,8}[0-9]{3,4}$", "description": "Never reused."},
         "name": {"type": "string", "pattern": "^[a-z][a-z0-9]*(-[a-z0-9]+)*$", "description": "The name of the file."},
-        "family": {"type": "string", "pattern": "^[a-z][a-z-]*$", "description": "`gradlint` is reported by the engine."},
+        "family": {
+            "type": "string",
+            "pattern": "^[a-z][a-z-]*$",
+            "description": "`gradlint` is reported by the engine.",
+        },
         "status": {"enum": list(STATUSES)},
         "default": {"type": "boolean", "description": "Whether a stable rule runs when nothing is selected."},
         "severity": {"enum": list(SEVERITIES)},

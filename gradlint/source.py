@@ -76,6 +76,11 @@ def from_text(text: str, path: str) -> Source:
     return Source(path, text)
 
 
+def from_buffer(buffer: str | bytes, path: str) -> Source:
+    """The source of an unsaved buffer, as text or as the bytes that would be in the file."""
+    return from_text(buffer, path) if isinstance(buffer, str) else decode(buffer, path)
+
+
 def decode(data: bytes, path: str) -> Source:
     """The source in `data`, by its byte order mark, its coding comment, or UTF-8.
 

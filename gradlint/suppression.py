@@ -10,7 +10,7 @@ import io
 import re
 import tokenize
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradlint.diagnostics import Range
 
@@ -32,6 +32,7 @@ class Comment:
     first: int
     last: int
     blanket: bool = False
+    reason: str = ""
 
     def covers(self, line: int) -> bool:
         """Whether a finding that starts on `line` falls under it."""
@@ -50,13 +51,13 @@ def mentioned(data: bytes) -> bool:
 
 def comments(text: str) -> tuple[Comment, ...]:
     """Every directive in the comments of `text`, in order; strings that look like comments do not count."""
-    found: list[tuple[Comment, bool]] = []
+    found: list[Comment] = []
     statements: list[tuple[int, int]] = []
     start = 0
     try:
         for token in tokenize.generate_tokens(io.StringIO(text, newline="").readline):
             if token.type == tokenize.COMMENT:
-                found.extend((comment, start == 0) for comment in _read(token.string, *token.start))
+                found.extend(_read(token.string, *token.start))
             elif token.type in (tokenize.NEWLINE, tokenize.ENDMARKER):
                 if start:
                     statements.append((start, token.start[0]))
@@ -65,7 +66,7 @@ def comments(text: str) -> tuple[Comment, ...]:
                 start = token.start[0]
     except (tokenize.TokenError, SyntaxError):
         pass
-    return tuple(_placed(comment, statements) for comment, _ in found)
+    return tuple(_placed(comment, statements) for comment in found)
 
 
 def _read(text: str, line: int, column: int) -> Iterable[Comment]:
@@ -81,8 +82,11 @@ def _comment(verb: str, match: re.Match[str], line: int, column: int, *, blanket
         return Range(line, column + 1 + start, line, column + 1 + end)
 
     offset = match.start("codes") if match["codes"] else 0
-    codes = tuple((code[0], span(offset + code.start(), offset + code.end())) for code in _CODE.finditer(match["codes"] or ""))
-    return Comment(verb, codes, span(match.start(), match.end()), line, line, blanket)
+    codes = tuple(
+        (code[0], span(offset + code.start(), offset + code.end())) for code in _CODE.finditer(match["codes"] or "")
+    )
+    reason = match.string[match.end() :].partition("#")[0].strip()
+    return Comment(verb, codes, span(match.start(), match.end()), line, line, blanket, reason)
 
 
 def _placed(comment: Comment, statements: list[tuple[int, int]]) -> Comment:
@@ -94,7 +98,7 @@ def _placed(comment: Comment, statements: list[tuple[int, int]]) -> Comment:
         first, last = next((span for span in statements if span[0] > comment.range.line), (first, last))
     else:
         first, last = next((span for span in statements if span[0] <= first <= span[1]), (first, last))
-    return Comment(comment.verb, comment.codes, comment.range, first, last, comment.blanket)
+    return replace(comment, first=first, last=last)
 
 
 class Suppressions:
@@ -104,20 +108,19 @@ class Suppressions:
         self._comments = tuple(comments)
         self._used: set[tuple[int, str]] = set()
 
-    def match(self, code: str, name: str, line: int) -> bool:
-        """Whether a finding of this rule on `line` is accepted; every directive that accepts it counts as used."""
-        hit = False
+    def match(self, code: str, name: str, line: int) -> Comment | None:
+        """The first directive that accepts a finding of this rule on `line`; every one that does counts as used."""
+        first: Comment | None = None
         for index, comment in enumerate(self._comments):
             if not comment.is_known or not comment.covers(line):
                 continue
+            words = [text for text, _ in comment.codes if text.upper() == code or text.lower() == name]
             if comment.blanket:
-                self._used.add((index, ""))
-                hit = True
-            for text, _ in comment.codes:
-                if text.upper() == code or text.lower() == name:
-                    self._used.add((index, text))
-                    hit = True
-        return hit
+                words = [""]
+            self._used.update((index, word) for word in words)
+            if words and first is None:
+                first = comment
+        return first
 
     def unused(self, judged: Container[str], names: dict[str, str]) -> Iterable[tuple[Comment, list[str]]]:
         """Directives (with the codes in them) that accepted nothing.
@@ -147,5 +150,7 @@ class Suppressions:
                 yield comment, comment.verb, comment.range
                 continue
             for text, range in comment.codes:
-                if text.lower() not in names and (comment.verb != "noqa" or re.fullmatch(r"GL\d+", text, re.IGNORECASE)):
+                if text.lower() not in names and (
+                    comment.verb != "noqa" or re.fullmatch(r"GL\d+", text, re.IGNORECASE)
+                ):
                     yield comment, text, range

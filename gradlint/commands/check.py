@@ -1,0 +1,191 @@
+"""`gradlint check`: lint, print, remember."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from gradlint import cache as caching
+from gradlint import replay
+from gradlint.cache import Cache
+from gradlint.cli import Parser
+from gradlint.commands._options import add_configuration, add_selection, finder
+from gradlint.config import Settings
+from gradlint.engine import Engine, Survey
+from gradlint.errors import UsageError
+from gradlint.join import Joiner
+from gradlint.report import Report, Sources
+from gradlint.reporters import formats, reporter
+
+STDIN = "-"
+
+
+def build() -> Parser:
+    """The options of `gradlint check`."""
+    parser = Parser(
+        prog="gradlint",
+        usage="gradlint [check] [options] [paths]",
+        description="Lint PyTorch training code.",
+        epilog="exit code: 0 clean, 1 diagnostics, 2 gradlint could not do its work",
+        allow_abbrev=False,
+    )
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="files, folders, or - for stdin (default: .)")
+    rules = parser.add_argument_group("rules")
+    add_selection(rules)
+    fixes = parser.add_argument_group("fixes")
+    fixes.add_argument("--fix", action=argparse.BooleanOptionalAction, help="apply safe fixes")
+    fixes.add_argument("--unsafe-fixes", action=argparse.BooleanOptionalAction, help="apply other fixes too")
+    fixes.add_argument("--diff", action="store_true", help="print what --fix would change, change nothing")
+    fixes.add_argument("--add-ignore", action="store_true", help="write a suppression comment for each finding")
+    fixes.add_argument("--exit-non-zero-on-fix", action="store_true", help="end with 1 if anything was fixed")
+    fixes.add_argument("--baseline", metavar="FILE", help="do not report what this file accepts")
+    output = parser.add_argument_group("output")
+    output.add_argument("--output-format", metavar="FORMAT", help=", ".join(formats()))
+    output.add_argument("--output-file", metavar="FILE", help="write the report there instead of to stdout")
+    output.add_argument("--statistics", action="store_true", help="count findings by rule")
+    output.add_argument("--show-files", action="store_true", help="list the files that would be linted")
+    output.add_argument("--show-settings", action="store_true", help="print the settings of the first file")
+    output.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="(default: auto)")
+    output.add_argument("-q", "--quiet", action="store_true", help="print diagnostics only")
+    output.add_argument("-v", "--verbose", action="store_true", help="show tracebacks and what is being done")
+    files = parser.add_argument_group("files and settings")
+    add_configuration(files)
+    files.add_argument(
+        "--exclude", action="append", metavar="PATTERN", help="do not look at these instead of the usual"
+    )
+    files.add_argument("--extend-exclude", action="append", metavar="PATTERN", help="do not look at these either")
+    files.add_argument("--respect-gitignore", action=argparse.BooleanOptionalAction, help="skip what git ignores")
+    files.add_argument("--force-exclude", action=argparse.BooleanOptionalAction, help="exclude named files too")
+    files.add_argument("--stdin-filename", metavar="PATH", help="the name of what comes on stdin")
+    run = parser.add_argument_group("running")
+    run.add_argument("--exit-zero", action="store_true", help="end with 0 even if there are diagnostics")
+    run.add_argument("-j", "--jobs", type=int, metavar="N", help="worker processes (default: 1; 0: one a core)")
+    run.add_argument("--no-cache", action="store_true", help="neither read nor write the cache")
+    run.add_argument("--cache-dir", metavar="FOLDER", help="where the cache lies (also: $GRADLINT_CACHE_DIR)")
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Lint the paths and print the report."""
+    options = build().parse_args(arguments)
+    recorder = replay.Recorder(sys.argv[1:])
+    cache = _cache(options)
+    find = finder(options, recorder.note)
+    settings = find.settings("")
+    render = reporter(settings.output_format)
+    engine = Engine(find, cache=cache, buffers=_buffers(options), jobs=_jobs(options), note=recorder.note)
+    try:
+        paths = [options.stdin_filename or "stdin.py" if path == STDIN else path for path in options.paths]
+        files, problems = engine.discover(paths or ["."])
+        if options.show_files:
+            print("".join(f"{path}\n" for path in files), end="")
+            return _problems(problems)
+        if options.show_settings:
+            print(_shown_settings(engine, files))
+            return _problems(problems)
+        survey = engine.survey(files)
+    finally:
+        if cache is not None:
+            cache.close()
+    survey.problems[:0] = problems
+    sources = Sources(engine.buffers)
+    report = Joiner(engine, survey, sources).report()
+    report.quiet = options.quiet
+    report.colour = _colour(options) and not options.output_file
+    text = "".join(_statistics(report) if options.statistics else render(report))
+    _write(text, options.output_file)
+    if not files and not problems:
+        print("gradlint: no Python files or notebooks under the given paths", file=sys.stderr)
+        recorder.storable = False
+    code = 1 if report.diagnostics and not options.exit_zero else 0
+    if survey.problems:
+        if options.verbose:
+            print("\n".join(survey.tracebacks), file=sys.stderr)
+        return _problems(survey.problems)
+    if cache is not None and survey.is_stable:
+        recorder.store(str(cache.folder), text, code)
+    return code
+
+
+def _problems(problems: list[str]) -> int:
+    for problem in problems:
+        print(f"gradlint: {problem}", file=sys.stderr)
+    return 2 if problems else 0
+
+
+def _cache(options: argparse.Namespace) -> Cache | None:
+    if options.no_cache:
+        return None
+    folder = Path(options.cache_dir) if options.cache_dir else caching.default_folder()
+    return Cache(folder, replay.stamp())
+
+
+def _buffers(options: argparse.Namespace) -> dict[str, str | bytes]:
+    if STDIN not in options.paths:
+        return {}
+    data = sys.stdin.buffer.read()
+    return {options.stdin_filename or "stdin.py": data}
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    if options.jobs is None:
+        return 1
+    if options.jobs < 0:
+        raise UsageError(f"--jobs: {options.jobs} is negative")
+    return options.jobs or os.cpu_count() or 1
+
+
+def _colour(options: argparse.Namespace) -> bool:
+    if options.color != "auto":
+        return bool(options.color == "always")
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _write(text: str, path: str | None) -> None:
+    if path is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    try:
+        Path(path).write_text(text, "utf-8")
+    except OSError as error:
+        raise UsageError(f"--output-file: {path}: {error.strerror}") from None
+
+
+def _statistics(report: Report) -> list[str]:
+    counts: dict[tuple[str, str], int] = {}
+    for item in report.diagnostics:
+        counts[item.code, item.name] = counts.get((item.code, item.name), 0) + 1
+    width = max((len(str(count)) for count in counts.values()), default=0)
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [f"{str(count).rjust(width)}\t{code}\t{name}\n" for (code, name), count in ordered]
+
+
+def _shown_settings(engine: Engine, files: list[str]) -> str:
+    settings: Settings = engine.settings(files[0]) if files else engine.settings("x")
+    plan = engine.plan(settings)
+    rules = engine.catalog(settings).rules
+    lines = [f"configuration: {settings.path or 'none'}", f"root: {settings.root}"]
+    lines += [f"{key}: {_plain(getattr(settings, field.name))}" for key, field in _keys()]
+    lines.append("rules:")
+    lines += [f"  {rule.code} {rule.name}" for rule in rules.values() if rule.name in plan.selected]
+    return "\n".join(lines)
+
+
+def _keys() -> list[tuple[str, object]]:
+    from gradlint.config import KEYS
+
+    return list(KEYS.items())
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [getattr(item, "text", item) for item in value]
+    return value

@@ -1,0 +1,75 @@
+"""What one configuration makes of the catalogue: the rules that run and what their checks are told."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradlint.catalog import Catalog, RuleSpec
+from gradlint.config import RuleOptions, Settings
+from gradlint.errors import ConfigError
+from gradlint.options import Options, Value
+from gradlint.registry import Registry
+from gradlint.selection import match, resolve, select, suggestion
+
+ALWAYS = ("syntax-error", "unreadable-notebook")
+"""Reported whatever is selected, since such a file was not examined at all; only ignoring them by name silences them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Rules by name. `checks` run in this order; `key` differs between plans that may find different things."""
+
+    selected: frozenset[str]
+    checks: tuple[str, ...]
+    options: Mapping[str, Options]
+    folders: tuple[Path, ...]
+    key: str
+
+
+def make(settings: Settings, catalog: Catalog, registry: Registry) -> Plan:
+    """The plan of one configuration. Raises ConfigError or UsageError for rules and options that do not exist."""
+    rules = catalog.rules
+    for selectors in settings.per_file_ignores.values():
+        for selector in selectors:
+            resolve(selector, rules)
+    ignored = (*settings.ignore, *settings.extend_ignore)
+    selected = select(
+        rules, chosen=settings.select, extended=settings.extend_select, ignored=ignored, preview=settings.preview
+    )
+    silenced = {rule.name for word in ignored for rule in match(word.text, rules) if word.text.upper() != "ALL"}
+    selected |= set(ALWAYS) - silenced
+    checks = tuple(rule.name for rule in rules.values() if rule.name in selected and rule.name in registry.modules)
+    given = _given(settings.rules, rules)
+    options = {
+        name: Options({**_defaults(rules[name]), **given.get(name, {})}, strict=settings.strict) for name in checks
+    }
+    told = repr(
+        (checks, [(name, sorted(options[name].items())) for name in checks], settings.strict, settings.extend_rules)
+    )
+    key = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+    return Plan(selected, checks, options, tuple(Path(folder) for folder in settings.extend_rules), key)
+
+
+def _defaults(rule: RuleSpec) -> dict[str, Value]:
+    return {name: option.default for name, option in rule.options.items()}
+
+
+def _given(tables: Mapping[str, RuleOptions], rules: Mapping[str, RuleSpec]) -> dict[str, dict[str, Value]]:
+    given: dict[str, dict[str, Value]] = {}
+    for word, table in tables.items():
+        found = [rule for rule in rules.values() if word in (rule.name, rule.code)]
+        if not found:
+            near = suggestion(word, [text for rule in rules.values() for text in (rule.name, rule.code)])
+            raise ConfigError(f"{table.origin}: unknown rule `{word}` in `rules`{near}")
+        for key, value in table.values.items():
+            option = found[0].options.get(key)
+            if option is None:
+                near = suggestion(key, found[0].options)
+                raise ConfigError(f"{table.origin}: rule `{word}` has no option `{key}`{near}")
+            if not option.accepts(value):
+                raise ConfigError(f"{table.origin}: option `{key}` of rule `{word}` is not of type {option.type}")
+            given.setdefault(found[0].name, {})[key] = value
+    return given

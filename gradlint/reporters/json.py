@@ -1,0 +1,14 @@
+"""One list of objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from gradlint.report import Report
+from gradlint.reporters._data import item
+
+
+def render(report: Report) -> Iterator[str]:
+    """A JSON list, indented."""
+    yield json.dumps([item(diagnostic) for diagnostic in report.diagnostics], indent=2, ensure_ascii=False) + "\n"
