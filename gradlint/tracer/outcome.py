@@ -55,14 +55,14 @@ class Outcome:
 def join(record: TraceRecord, static: Sequence[Diagnostic], rule: RULE) -> Outcome:
     """Verdicts for the static findings, and the tracer's own findings as diagnostics, in the order of printing.
 
-    A confirmed warning becomes an error with high confidence. A trace-only finding in the file of a confirmed static
-    one of the same family would say the same thing twice and is left out.
+    A confirmed warning becomes an error with high confidence. A trace-only finding in the file of a static one of
+    the same family, unless that was refuted, would say the same thing twice and is left out.
     """
     judged = [_raised(diagnostic) for diagnostic in attach(static, record)]
     taken = {
         (item.filename, item.code[:3])
         for item in judged
-        if item.verdict is not None and item.verdict.verdict == "confirmed"
+        if item.verdict is not None and item.verdict.verdict != "refuted"
     }
     own: list[Diagnostic] = []
     for observation in observe(record):

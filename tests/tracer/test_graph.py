@@ -12,9 +12,10 @@ import pytest
 
 pytest.importorskip("networkx")
 
-from gradlint.errors import TraceError  # noqa: E402
-from gradlint.tracer.graph import TraceGraph, colour_of  # noqa: E402
-from trace_records import chain, edge, node, parameter  # noqa: E402
+from trace_records import chain, edge, node, parameter
+
+from gradlint.errors import TraceError
+from gradlint.tracer.graph import TraceGraph, colour_of
 
 
 def test_nodes_and_edges_carry_named_attributes() -> None:
@@ -104,7 +105,11 @@ def test_dot_names_every_node_and_edge(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("{", "not a TraceGraph"), ("[]", "no format"), ('{"format": "gradlint-tracegraph", "version": 99}', "version 99")],
+    [
+        ("{", "not a TraceGraph"),
+        ("[]", "no format"),
+        ('{"format": "gradlint-tracegraph", "version": 99}', "version 99"),
+    ],
 )
 def test_other_files_are_refused_in_one_sentence(text: str, said: str) -> None:
     with pytest.raises(TraceError, match=said):

@@ -37,7 +37,7 @@ def draw(outcome: Outcome, path: str) -> None:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"font.size": 9, "svg.fonttype": "none"}):
-        height = max(5.0, min(40.0, 0.28 * max(len(layers), _depth(outcome.graph)) + 1.6))
+        height = max(5.0, min(40.0, 0.24 * max(len(layers), _depth(outcome.graph)) + 1.6))
         figure = Figure(figsize=(13.0, height), layout="constrained")
         FigureCanvasAgg(figure)
         flow, picture = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
@@ -71,19 +71,21 @@ def _flow(axes: Any, layers: Sequence[Layer], graph: TraceGraph) -> None:
         )
         axes.legend(loc="lower left", frameon=False)
     culprit = graph.culprit()
+    marked = False
     for row, layer in enumerate(layers):
         if culprit is not None and layer.id == culprit.id and culprit.gain is not None and culprit.gain < SMALL_GAIN:
+            marked = True
             axes.annotate(
                 f"smallest local gain: {culprit.gain:.2g}",
-                (values[row], row),
-                xytext=(8, 0),
+                (max(0.0, values[row]), row),
+                xytext=(6, 0),
                 textcoords="offset points",
                 va="center",
                 color="#b2182b",
                 fontweight="bold",
             )
     low, high = min(*values, -1.0, *(v for v, _ in known)), max(*values, 1.0, *(v for v, _ in known))
-    axes.set_xlim(low - 0.06 * (high - low), high + 0.06 * (high - low))
+    axes.set_xlim(low - 0.06 * (high - low), high + (0.3 if marked else 0.06) * (high - low))
     axes.set_ylim(len(layers) - 0.4, -0.6)
     step = max(1, math.ceil(len(layers) / (2 * MOST_LABELS)))
     axes.set_yticks(list(rows)[::step], [_label(layer) for layer in layers][::step])
@@ -122,7 +124,7 @@ def _graph(axes: Any, graph: TraceGraph) -> None:
                 va="center",
                 fontsize=8 if labelled else 5,
             )
-    axes.set_title("TraceGraph: blue vanishing, white even, red exploding")
+    axes.set_title("TraceGraph, coloured from 6 decades below (blue) to 6 above (red)")
     axes.margins(x=0.25, y=0.03)
     axes.set_axis_off()
 
