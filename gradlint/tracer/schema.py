@@ -111,7 +111,7 @@ class Node(TypedDict):
 
     id: str  # "layer4.1.conv2#0" | "AddBackward0#3"; in round k > 0 with "@k" appended
     round: int
-    order: int  # position in execution order over the whole record
+    order: int  # position in execution order over all nodes of the record
     kind: Literal["module", "function"]
     fqn: str  # module name as in named_modules() of its root, prefixed "name:" if several roots; "" for the root
     root: int  # index of the root module (network) that the call belongs to; -1 for functions outside any
@@ -257,7 +257,7 @@ class LossCall(TypedDict):
 
 
 class Event(TypedDict):
-    """Fields of every event; `order` is the true order over the run and also numbers nodes' calls."""
+    """Fields of every event; `order` is the true order over the run (nodes have an order of their own)."""
 
     order: int
     round: int
@@ -267,7 +267,7 @@ class Event(TypedDict):
 
 class ForwardEvent(Event):
     kind: Literal["forward"]
-    node: str  # root module call
+    node: str  # root module call; "" in rounds whose nodes are not measured
     fqn: str
     class_name: str
     training: bool
@@ -425,6 +425,8 @@ class Growth(TypedDict):
     graph_nodes: list[int]
     saved_bytes: list[int]
     resident_bytes: list[int]
+    live_losses: int  # earlier rounds whose loss is still held by a living tensor when the trace ends
+    holders: list[str]  # names of the variables that hold them
 
 
 class NonFinite(TypedDict):

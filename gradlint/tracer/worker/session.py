@@ -1,0 +1,354 @@
+"""One attempt, from the request to the record: bound the process, instrument torch, run the script, report.
+
+The request is a JSON file that the parent wrote; its keys are described in `gradlint.tracer.run`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import random
+import runpy
+import sys
+import threading
+import time
+import traceback
+from typing import Any
+
+from .channel import Channel
+from .isolation import isolate
+from .places import Places, as_place
+from .stop import Stop, Stopper
+
+
+def main(request_path: str, descriptor: int) -> None:
+    """Entry point of the child process; never returns."""
+    started = time.monotonic()
+    with open(request_path, encoding="utf-8") as file:
+        request: dict[str, Any] = json.load(file)
+    os.set_inheritable(descriptor, False)
+    channel = Channel(descriptor)
+    assumptions = isolate(request["network"], request["address_space"], request["processes"], request["parent"])
+    Session(request, channel, assumptions, started).run()
+
+
+class Session:
+    """State of one attempt."""
+
+    def __init__(
+        self, request: dict[str, Any], channel: Channel, assumptions: list[dict[str, Any]], started: float
+    ) -> None:
+        self.request = request
+        self.channel = channel
+        self.assumptions = assumptions
+        self.started = started
+        self.script_started: float | None = None
+        self.places = Places(request["folders"], request["real"])
+        self.stopper = Stopper()
+        self.recorder: Any = None
+        self.redirect: Any = None
+        self.taming: Any = None
+        self.missing: Any = None
+        self.stubs: Any = None
+        self.curvature: Any = None
+        self.same_batch: Any = None
+        self.functions: Any = None
+        self.verification: Any = None
+        self._report_lock = threading.RLock()
+
+    def run(self) -> None:
+        from . import taming
+
+        taming.environment(self.request["home"])
+        try:
+            import torch  # noqa: F401
+        except ImportError as problem:
+            kind = "no-torch" if getattr(problem, "name", None) == "torch" else "crash"
+            self.send(
+                {"kind": kind, "message": "%s cannot import torch: %s" % (sys.executable, problem), "place": None}
+            )
+            os._exit(0)
+        try:
+            self.prepare()
+        except Exception as problem:
+            traceback.print_exc()
+            self.send({"kind": "protocol", "message": "instrumentation failed: %r" % problem, "place": None})
+            os._exit(0)
+        self.watch_clock()
+        error = self.execute()
+        self.send(error)
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(0)
+
+    # -- preparation ---------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        import torch
+
+        from . import datasets, devices, functions, taming, training
+        from .functions import Operations, Watch
+        from .missing import MissingPaths, StubFinder
+        from .patches import Patches
+        from .recorder import Recorder
+
+        request = self.request
+        patches = Patches()
+        seed_everything(request["seed"])
+        if request["threads"]:
+            torch.set_num_threads(request["threads"])
+        self.taming = taming.Taming()
+        self.taming.install(patches, request["batch_cap"])
+        self.taming.note("seed", "random generators were seeded with %d" % request["seed"], ["values"])
+        bare = request["mode"] == "bare"
+        cuda = torch.cuda.is_available() and request["device"] != "cpu"
+        if not cuda:
+            self.redirect = devices.Redirect()
+            self.redirect.install(patches)
+            if request["pretend_cuda"]:
+                devices.pretend(patches)
+                self.taming.note(
+                    "pretended-cuda", "a GPU was pretended; tensors stayed on the CPU", ["device", "values"]
+                )
+        self.recorder = Recorder(
+            self.places,
+            self.stopper,
+            steps=request["steps"],
+            graph_rounds=request["graph_rounds"],
+            sample_limit=request["sample_limit"],
+            backward_limit=request["backward_limit"],
+        )
+        self.recorder.on_finish.append(self.finished)
+        operations = self.recorder.operations if not bare else Operations()
+        watch = Watch(self.redirect, None if bare else self.recorder.calls, operations)
+        if bare:
+            from .verify import count_steps
+
+            count_steps(self.recorder, patches)
+        else:
+            watch.losses = self.recorder.losses.functions
+            training.install(self.recorder, patches)
+            self.extras(patches)
+        if not bare or self.redirect is not None:
+            watch.__enter__()
+            functions.in_every_thread(patches, watch)
+        self.missing = MissingPaths(self.places)
+        self.missing.install(patches)
+        if request["stubs"]:
+            names = list(request["stubs"])
+            if "torchvision" in names:
+                names.remove("torchvision")
+                datasets.imitate_torchvision(self.taming)
+            self.stubs = StubFinder(names, self.places)
+            sys.meta_path.append(self.stubs)
+        self.watch_imports(patches)
+
+    def extras(self, patches: Any) -> None:
+        """Measurements that cost more than hooks, only when asked for."""
+        from .gradcheck import Functions
+
+        self.functions = Functions(self.recorder)
+        self.functions.install(patches)
+        if "curvature" in self.request["measure"]:
+            from .curvature import Curvature
+
+            self.curvature = Curvature(self.recorder)
+        if "same-batch" in self.request["measure"]:
+            from .replay import SameBatch
+
+            self.same_batch = SameBatch(self.recorder)
+            self.same_batch.install(patches)
+
+    def watch_imports(self, patches: Any) -> None:
+        """torchvision's data sets are made failure-proof once the script has imported them."""
+
+        import builtins
+
+        from .datasets import rescue_torchvision
+
+        original = builtins.__import__
+
+        def importing(name: str, *args: Any, **kwargs: Any) -> Any:
+            result = original(name, *args, **kwargs)
+            if name.startswith("torchvision"):
+                rescue_torchvision(patches, self.taming)
+            return result
+
+        patches.set(builtins, "__import__", importing)
+
+    def watch_clock(self) -> None:
+        """Shortly before the parent's limit, send what there is; the parent then ends the process tree."""
+        remaining = self.request["timeout"] - (time.monotonic() - self.started) - self.request["margin"]
+
+        def expire() -> None:
+            message = "no complete measurement within %g s" % self.request["timeout"]
+            frame = sys._current_frames().get(threading.main_thread().ident or 0)
+            place = self.places.here(frame) if frame is not None else None
+            self.recorder.stop_at_end = False
+            self.send({"kind": "timeout", "message": message, "place": as_place(place)})
+
+        timer = threading.Timer(max(remaining, 0.1), expire)
+        timer.daemon = True
+        timer.start()
+
+    # -- the script ----------------------------------------------------------------------------------------------
+
+    def execute(self) -> dict[str, Any] | None:
+        """Run the script as `python script.py arguments` would; what ended it, as an error or None."""
+        request = self.request
+        script = request["script"]
+        sys.argv = [script, *request["arguments"]]
+        sys.path[:] = [os.path.dirname(script), *[entry for entry in sys.path if entry], *request["path"]]
+        os.chdir(request["cwd"])
+        real_exit = os._exit
+
+        def leave(status: int) -> None:
+            if os.getpid() == self.recorder._process and not self.stopper.stopping:
+                self.send({"kind": "script-exit", "message": "the script called os._exit(%r)" % status, "place": None})
+            real_exit(status)
+
+        os._exit = leave  # type: ignore[assignment]
+        self.script_started = time.monotonic()
+        try:
+            if request["setup"]:
+                runpy.run_path(request["setup"], run_name="gradlint_setup")
+            if request["strategy"] == "build":
+                from .build import build
+
+                build(self)
+            else:
+                runpy.run_path(script, run_name="__main__")
+        except Stop:
+            return None
+        except SystemExit as end:
+            if self.recorder.steps_seen or self.recorder.backwards:
+                return None
+            return self.failure("script-exit", "the script ended with sys.exit(%r) before a step" % (end.code,), end)
+        except KeyboardInterrupt:
+            return self.failure("script-error", "the script was interrupted", None)
+        except BaseException as problem:
+            if self.stopper.stopping:
+                return None
+            traceback.print_exc()
+            return self.classified(problem)
+        finally:
+            os._exit = real_exit
+        return None
+
+    def classified(self, problem: BaseException) -> dict[str, Any]:
+        import torch
+
+        text = "%s: %s" % (type(problem).__name__, problem)
+        first = text.strip().splitlines()[0][:500]
+        kind = "script-error"
+        if isinstance(problem, ModuleNotFoundError):
+            kind = "missing-module"
+            self.missing_module = (problem.name or "").split(".")[0]
+        elif isinstance(problem, (FileNotFoundError, NotADirectoryError)):
+            kind = "missing-data"
+        elif isinstance(problem, MemoryError) or (
+            isinstance(problem, RuntimeError) and "can't allocate memory" in str(problem)
+        ) or (hasattr(torch, "OutOfMemoryError") and isinstance(problem, torch.OutOfMemoryError)):
+            kind = "memory"
+        return self.failure(kind, first, problem)
+
+    def failure(self, kind: str, message: str, problem: BaseException | None) -> dict[str, Any]:
+        place = self.places.of_traceback(problem.__traceback__) if problem is not None else None
+        return {"kind": kind, "message": message, "place": as_place(place)}
+
+    # -- the report ----------------------------------------------------------------------------------------------
+
+    def finished(self) -> None:
+        """The steps wanted were seen: report at once, before the script's own clean-up runs."""
+        self.send(None)
+
+    def send(self, error: dict[str, Any] | None) -> None:
+        with self._report_lock:
+            if self.channel.sent:
+                return
+            try:
+                record = self.record(error)
+            except Exception as problem:
+                traceback.print_exc()
+                message = "the measurements could not be put together: %r" % problem
+                record = {"error": error or {"kind": "protocol", "message": message, "place": None}}
+            self.channel.send(record)
+
+    def record(self, error: dict[str, Any] | None) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "python_version": platform.python_version(),
+            "seed": self.request["seed"],
+            "assumptions": list(self.assumptions),
+            "missing_paths": [],
+            "missing_module": getattr(self, "missing_module", None),
+        }
+        torch = sys.modules.get("torch")
+        record["torch_version"] = str(getattr(torch, "__version__", "")) or None
+        recorder = self.recorder
+        if recorder is not None and torch is not None:
+            recorder.finished = True
+            recorder.quiet += 1
+            if recorder.events and recorder.events[-1]["round"] < 0:
+                recorder.close_segment(None)
+            if self.request["mode"] == "bare" or self.request["verify"]:
+                from .verify import fingerprint
+
+                record["fingerprint"] = fingerprint(recorder)
+            if self.request["mode"] != "bare":
+                from .assemble import Assembler
+
+                assembler = Assembler(recorder)
+                record.update(assembler.build())
+                for name in ("curvature", "same_batch", "functions"):
+                    part = getattr(self, name)
+                    record[name] = part.report() if part is not None else []
+            else:
+                record["steps"] = recorder.steps_seen
+            if error is None and not recorder.backwards and self.request["mode"] != "bare":
+                message = "the script ended and never called backward"
+                error = {"kind": "no-backward", "message": message, "place": None}
+            elif error is None and not recorder.steps_seen and recorder.optimizers and self.request["mode"] != "bare":
+                message = "backward was called, an optimizer exists, and it never stepped"
+                error = {"kind": "no-step", "message": message, "place": None}
+            if self.missing is not None:
+                record["missing_paths"] = [[path, kind] for path, kind in self.missing.paths.items()]
+        record["error"] = error
+        record["assumptions"] += self._notes()
+        if self.script_started is not None:
+            first = recorder.first_step_at if recorder is not None else None
+            record["timing"] = {
+                "start": self.script_started - self.started,
+                "first_step": (first or time.monotonic()) - self.started,
+                "total": time.monotonic() - self.started,
+            }
+        return record
+
+    def _notes(self) -> list[dict[str, Any]]:
+        notes: list[dict[str, Any]] = []
+        if self.redirect is not None and self.redirect.used:
+            what = ", ".join(sorted(self.redirect.used))
+            message = "no GPU here: %s was redirected to the CPU" % what
+            notes.append({"kind": "device", "message": message, "affects": ["device", "speed"]})
+        if self.taming is not None:
+            notes += self.taming.notes
+        if self.stubs is not None and self.stubs.used:
+            message = "%s not installed: inert stand-ins were imported" % ", ".join(sorted(self.stubs.used))
+            notes.append({"kind": "stubbed-module", "message": message, "affects": ["values"]})
+        return notes
+
+
+def seed_everything(seed: int) -> None:
+    """Random generators of Python, numpy (when there) and torch."""
+    import torch
+
+    random.seed(seed)
+    torch.manual_seed(seed)
+    try:
+        import numpy
+
+        numpy.random.seed(seed)
+    except ImportError:
+        return
