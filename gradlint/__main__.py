@@ -16,6 +16,11 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(answer[0])
         sys.stdout.flush()
         return answer[1]
+    from gradlint import quick
+
+    if quick.dismiss(arguments):
+        sys.stdout.write(quick.CLEAN)
+        return 0
     from gradlint.cli import run
 
     return run(arguments)

@@ -1,8 +1,8 @@
 """Findings of unchanged files, in one SQLite file a project.
 
 A row belongs to one file under one plan of rules and holds plain data (marshal, never pickle). It is valid while the
-content of the file and of everything its facts depended on is the same. Any number of runs may share the file; a run that
-finds it locked, damaged or read-only works without it.
+content of the file and of everything its facts depended on is the same. Any number of runs may share the database; a
+run that finds it locked, damaged or read-only works without it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ class Cache:
         if self._connection is None:
             return None
         key = self._key(path, plan)
+        if key in self._pending:
+            digests, result = marshal.loads(self._pending[key])
+            return digests, result
         try:
             row = self._connection.execute("SELECT used, data FROM results WHERE key = ?", (key,)).fetchone()
             if row is None:

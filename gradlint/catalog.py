@@ -1,7 +1,7 @@
 """rules/*.yaml -> RuleSpec.
 
-A rule file is named after its rule, so one fired rule costs one file. The keys up to `examples`, which stands last, are its
-head; only documentation and tests read further. Heads of a whole folder can be kept compiled in an index file.
+A rule file is named after its rule, so one fired rule costs one file. The keys up to `examples`, which stands last, are
+its head; only documentation and tests read further. Heads of a whole folder can be kept compiled in an index file.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 """[tool.gradlint] in pyproject.toml, or gradlint.toml / .gradlint.toml -> Settings.
 
-The file nearest to a linted file wins (a pyproject.toml without `[tool.gradlint]` does not count); `extend = "../base.toml"` takes another file's values first. Unknown keys and wrong
-types are errors that name the file, the line and the nearest key that exists.
+The file nearest to a linted file wins; a pyproject.toml without `[tool.gradlint]` does not count. With
+`extend = "../base.toml"` another file's values come first. Unknown keys and wrong types are errors that name the file,
+the line and the nearest key.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,7 @@ class Settings:
         return any(named) or bool(self.extend_rules)
 
 
-KEYS = {item.name.replace("_", "-"): item for item in fields(Settings) if item.metadata}
+KEYS: dict[str, Field[Any]] = {item.name.replace("_", "-"): item for item in fields(Settings) if item.metadata}
 """Key as written in a file -> field of Settings."""
 
 
@@ -183,9 +185,9 @@ def _gradlint_table(path: Path, text: str) -> Any:
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
-    try:
+    if sys.version_info >= (3, 11):
         import tomllib
-    except ModuleNotFoundError:  # Python 3.10
+    else:
         import tomli as tomllib
     try:
         return tomllib.loads(text)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 EXCLUDED = frozenset({
-    ".bzr", ".direnv", ".eggs", ".git", ".gradlint_cache", ".hg", ".hypothesis", ".ipynb_checkpoints", ".mypy_cache", ".nox",
-    ".pytest_cache", ".ruff_cache", ".svn", ".tox", ".venv", ".vscode", "__pycache__", "__pypackages__", "_build", "build",
-    "dist", "node_modules", "site-packages", "venv",
+    ".bzr", ".direnv", ".eggs", ".git", ".gradlint_cache", ".hg", ".hypothesis", ".ipynb_checkpoints", ".mypy_cache",
+    ".nox", ".pytest_cache", ".ruff_cache", ".svn", ".tox", ".venv", ".vscode", "__pycache__", "__pypackages__",
+    "_build", "build", "dist", "node_modules", "site-packages", "venv",
 })  # fmt: skip
 SUFFIXES = (".py", ".ipynb")
 

@@ -12,11 +12,9 @@ from gradlint.catalog import Catalog
 from gradlint.config import Finder, Settings
 from gradlint.discovery import Discovery
 from gradlint.examine import Examiner, Outcome
-from gradlint.facts import concerns
 from gradlint.plan import Plan, make
+from gradlint.quick import is_concern
 from gradlint.registry import Registry
-from gradlint.source import is_notebook
-from gradlint.suppression import mentioned
 
 
 @dataclass
@@ -88,14 +86,14 @@ class Engine:
         for path in files:
             self._note(path)
             try:
-                data = self._bytes(path)
+                data = self.bytes_of(path)
             except OSError as error:
                 survey.problems.append(f"{path}: cannot be read: {error.strerror or error}")
                 continue
             settings = self.settings(path)
             if settings.needs_check:
                 self.plan(settings)
-            if not _is_concern(data, path):
+            if not is_concern(data, path):
                 continue
             plan = self.plan(settings)
             outcome = self._cached(path, data, plan)
@@ -109,7 +107,8 @@ class Engine:
         survey.outcomes = [found[path] for path in files if path in found]
         return survey
 
-    def _bytes(self, path: str) -> bytes:
+    def bytes_of(self, path: str) -> bytes:
+        """What a file holds, saved or not. Raises OSError."""
         buffer = self.buffers.get(path)
         if buffer is None:
             return Path(path).read_bytes()
@@ -145,10 +144,12 @@ class Engine:
     def _remember(self, outcome: Outcome, plan: Plan, survey: Survey) -> None:
         for path, then in outcome.digests.items():
             self._note(path)
-            if path not in self.buffers and digest_of(path) != then:
+            if path in self.buffers:
+                return
+            if digest_of(path) != then:
                 survey.is_stable = False
                 return
-        if self._cache is not None and not outcome.crashes and not self.buffers:
+        if self._cache is not None and not outcome.crashes:
             self._cache.put(outcome.path, plan.key, outcome.digests, outcome.to_plain())
 
     def _keep(self, outcome: Outcome, survey: Survey, found: dict[str, Outcome]) -> None:
@@ -174,12 +175,3 @@ class Engine:
                     self._note(str(path))
             self._catalogs[key] = catalog, registry
         return self._catalogs[key]
-
-
-def _is_concern(data: bytes, path: str) -> bool:
-    """Whether a file can hold training code or a directive; UTF-16 hides both, and a notebook may be broken."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return True
-    if concerns(data) or mentioned(data):
-        return True
-    return is_notebook(path) and not data.lstrip().startswith(b"{")

@@ -32,8 +32,8 @@ class Outcome:
     """What examining one file gave.
 
     `findings` may lie in other local files that it imports. `comments` holds the directives of every file concerned.
-    `digests` are the contents that all of it depends on. `has_loop` tells whether the file itself calls backward, so that
-    its suppressions can be judged without the files that import it.
+    `digests` are the contents that all of it depends on. `has_loop` tells whether the file itself calls backward, so
+    that its suppressions can be judged without the files that import it.
     """
 
     path: str

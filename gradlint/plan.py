@@ -15,7 +15,7 @@ from gradlint.registry import Registry
 from gradlint.selection import match, resolve, select, suggestion
 
 ALWAYS = ("syntax-error", "unreadable-notebook")
-"""Reported whatever is selected, since such a file was not examined at all; only ignoring them by name silences them."""
+"""Reported whatever is selected, since such a file was not examined at all; ignoring them by name silences them."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,8 @@ class Registry:
             return importlib.import_module(f"gradlint.checks.{path.stem}")
         name = f"gradlint_user_rules.{path.stem}"
         spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         spec.loader.exec_module(module)

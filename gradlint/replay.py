@@ -1,7 +1,7 @@
 """The fast way back: if nothing a run looked at has changed, its output is printed again.
 
-A run is named by its arguments, folder and the environment that colours its output. It remembers the state of every path
-it read or probed. This module runs before everything else, so it imports next to nothing and reads plain data only.
+A run is named by its arguments, folder and the environment that colours its output. It remembers the state of every
+path it read or probed. This module runs before everything else: it imports next to nothing and reads plain data only.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def match(text: str, rules: Mapping[str, RuleSpec]) -> list[RuleSpec]:
 
 
 def resolve(selector: Selector, rules: Mapping[str, RuleSpec]) -> list[RuleSpec]:
-    """As `match`; raises UsageError or ConfigError, with the nearest word, if there is no such rule or it was removed."""
+    """As `match`; UsageError or ConfigError, with the nearest word, if there is no such rule or it was removed."""
     found = match(selector.text, rules)
     problem = ""
     if not found:
@@ -70,8 +70,8 @@ def select(
 ) -> frozenset[str]:
     """Names of the rules that run.
 
-    Without `chosen`, the default set. More exact words win over less exact ones (a code over its prefix over ALL); at the
-    same exactness, ignoring wins. A preview rule needs `preview`, or to be chosen by its own code or name.
+    Without `chosen`, the default set. More exact words win over less exact ones (a code over its prefix over ALL); at
+    the same exactness, ignoring wins. A preview rule needs `preview`, or to be chosen by its own code or name.
     """
     weight: dict[str, tuple[int, bool]] = {}
     if chosen is None:

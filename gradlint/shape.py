@@ -33,7 +33,7 @@ SCHEMA: dict[str, Any] = {
         "message",
         "why",
         "fix",
-    ],  # fmt: skip
+    ],
     "properties": {
         "code": {"type": "string", "pattern": "^[A-Z]{2,8}[0-9]{3,4}$", "description": "Never reused."},
         "name": {"type": "string", "pattern": "^[a-z][a-z0-9]*(-[a-z0-9]+)*$", "description": "The name of the file."},
@@ -74,7 +74,7 @@ SCHEMA: dict[str, Any] = {
         },
         "examples": {
             "type": "array",
-            "description": "The last key of the file: `bad` fires on its marked lines, `good` is silent under all rules.",
+            "description": "The last key: `bad` fires on its marked lines, `good` is silent under all rules.",
             "items": {
                 "type": "object",
                 "additionalProperties": False,

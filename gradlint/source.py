@@ -50,6 +50,10 @@ class Source:
         end_column = range.end_column if end_line == range.end_line else len(self.lines[end_line - 1]) + 1
         return cell.number, Range(range.line - shift, range.column, end_line - shift, end_column)
 
+    def first_line(self, cell: int | None) -> int:
+        """The line of the joined text on which a cell starts; 1 for a script."""
+        return next((item.first_line for item in self.cells or () if item.number == cell), 1)
+
 
 def split_lines(text: str) -> list[str]:
     """`text` cut at the line ends that Python's tokenizer knows; the last line may be empty."""

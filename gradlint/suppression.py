@@ -1,7 +1,7 @@
 """Comments that accept a finding where it stands.
 
-`# gradlint: ignore[GL101, high-learning-rate] reason` covers the statement it stands in, `ignore-next-line[...]` the next
-one, `ignore-file[...]` the file; without brackets they cover every rule. `# noqa: GL101` works as in other linters.
+`# gradlint: ignore[GL101, high-learning-rate] reason` covers the statement it stands in, `ignore-next-line[...]` the
+next one, `ignore-file[...]` the file; without brackets they cover every rule. `# noqa: GL101` works as elsewhere.
 """
 
 from __future__ import annotations
@@ -51,6 +51,17 @@ def mentioned(data: bytes) -> bool:
 
 def comments(text: str) -> tuple[Comment, ...]:
     """Every directive in the comments of `text`, in order; strings that look like comments do not count."""
+    found, statements = _scan(text)
+    return tuple(_placed(comment, statements) for comment in found)
+
+
+def statement_end(text: str, line: int) -> int:
+    """The last line of the statement that `line` belongs to: a comment at its end covers the statement."""
+    return next((last for first, last in _scan(text)[1] if first <= line <= last), line)
+
+
+def _scan(text: str) -> tuple[list[Comment], list[tuple[int, int]]]:
+    """Directives, and first and last line of each logical line, up to where the text stops being Python."""
     found: list[Comment] = []
     statements: list[tuple[int, int]] = []
     start = 0
@@ -66,7 +77,7 @@ def comments(text: str) -> tuple[Comment, ...]:
                 start = token.start[0]
     except (tokenize.TokenError, SyntaxError):
         pass
-    return tuple(_placed(comment, statements) for comment in found)
+    return found, statements
 
 
 def _read(text: str, line: int, column: int) -> Iterable[Comment]:
@@ -125,8 +136,8 @@ class Suppressions:
     def unused(self, judged: Container[str], names: dict[str, str]) -> Iterable[tuple[Comment, list[str]]]:
         """Directives (with the codes in them) that accepted nothing.
 
-        Only codes in `judged` are reported, so that a run of few rules does not condemn the others; `names` maps codes and
-        names in any case to the rule's name. A bare `noqa` belongs to other tools too and is never reported.
+        Only codes in `judged` are reported, so that a run of few rules does not condemn the others; `names` maps codes
+        and names in lower case to the rule's name. A bare `noqa` belongs to other tools too and is never reported.
         """
         for index, comment in enumerate(self._comments):
             if not comment.is_known:

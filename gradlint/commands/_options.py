@@ -29,6 +29,11 @@ def add_selection(group: Any) -> None:
     group.add_argument("--strict", action=argparse.BooleanOptionalAction, help="report what holds on some path only")
 
 
+def defaults() -> argparse.Namespace:
+    """The options of a command that takes none of these."""
+    return argparse.Namespace(config=None, isolated=False)
+
+
 def finder(options: argparse.Namespace, note: Callable[[str], None] = lambda path: None) -> Finder:
     """The settings of each folder under these options. Raises ConfigError if --config is not there."""
     only = Path(options.config).absolute() if options.config else None

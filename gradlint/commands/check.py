@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
+from gradlint import baseline, replay
 from gradlint import cache as caching
-from gradlint import replay
 from gradlint.cache import Cache
 from gradlint.cli import Parser
 from gradlint.commands._options import add_configuration, add_selection, finder
-from gradlint.config import Settings
-from gradlint.engine import Engine, Survey
+from gradlint.config import KEYS, Settings
+from gradlint.engine import Engine
 from gradlint.errors import UsageError
+from gradlint.fixes import applicable, write
+from gradlint.fixing import Choice, Fixed, fix, ignoring
 from gradlint.join import Joiner
 from gradlint.report import Report, Sources
 from gradlint.reporters import formats, reporter
+from gradlint.source import from_buffer
 
 STDIN = "-"
+NAMELESS = "stdin.py"
 
 
 def build() -> Parser:
@@ -76,9 +81,14 @@ def main(arguments: list[str]) -> int:
     find = finder(options, recorder.note)
     settings = find.settings("")
     render = reporter(settings.output_format)
-    engine = Engine(find, cache=cache, buffers=_buffers(options), jobs=_jobs(options), note=recorder.note)
+    buffers, jobs = _buffers(options), _jobs(options)
+
+    def engine_for(changed: Mapping[str, str | bytes]) -> Engine:
+        return Engine(find, cache=cache, buffers={**buffers, **changed}, jobs=jobs, note=recorder.note)
+
+    engine = engine_for({})
     try:
-        paths = [options.stdin_filename or "stdin.py" if path == STDIN else path for path in options.paths]
+        paths = [options.stdin_filename or NAMELESS if path == STDIN else path for path in options.paths]
         files, problems = engine.discover(paths or ["."])
         if options.show_files:
             print("".join(f"{path}\n" for path in files), end="")
@@ -86,28 +96,68 @@ def main(arguments: list[str]) -> int:
         if options.show_settings:
             print(_shown_settings(engine, files))
             return _problems(problems)
-        survey = engine.survey(files)
+        if settings.fix or options.diff or options.add_ignore:
+            fixed = fix(engine_for, files, _choice(options, settings))
+            report, survey = fixed.report, fixed.survey
+        else:
+            fixed = None
+            survey = engine.survey(files)
+            report = Joiner(engine, survey, Sources(engine.buffers)).report()
     finally:
         if cache is not None:
             cache.close()
-    survey.problems[:0] = problems
-    sources = Sources(engine.buffers)
-    report = Joiner(engine, survey, sources).report()
-    report.quiet = options.quiet
-    report.colour = _colour(options) and not options.output_file
-    text = "".join(_statistics(report) if options.statistics else render(report))
-    _write(text, options.output_file)
+    problems += survey.problems
+    if fixed is not None:
+        problems += _deliver(fixed, options, buffers)
+    if settings.baseline:
+        recorder.note(settings.baseline)
+        baseline.accept(report, Path(settings.baseline))
     if not files and not problems:
         print("gradlint: no Python files or notebooks under the given paths", file=sys.stderr)
         recorder.storable = False
+    report.quiet = options.quiet
+    report.colour = _colour(options) and not options.output_file
+    text = "".join(_statistics(report) if options.statistics else render(report))
     code = 1 if report.diagnostics and not options.exit_zero else 0
-    if survey.problems:
+    if fixed is not None:
+        if options.diff:
+            return _problems(problems) or int(bool(fixed.after) and not options.exit_zero)
+        if fixed.after and options.exit_non_zero_on_fix:
+            code = 1
+    _write(text, options.output_file, to_stderr=fixed is not None and bool(buffers))
+    if problems:
         if options.verbose:
             print("\n".join(survey.tracebacks), file=sys.stderr)
-        return _problems(survey.problems)
+        return _problems(problems)
     if cache is not None and survey.is_stable:
         recorder.store(str(cache.folder), text, code)
     return code
+
+
+def _choice(options: argparse.Namespace, settings: Settings) -> Choice:
+    if options.add_ignore:
+        return ignoring
+    return lambda diagnostics, sources: applicable(diagnostics, unsafe=settings.unsafe_fixes)
+
+
+def _deliver(fixed: Fixed, options: argparse.Namespace, buffers: Mapping[str, str | bytes]) -> list[str]:
+    """Print the difference, write stdin's new text to stdout, or replace the files; a problem for each that failed."""
+    problems = []
+    for path, after in fixed.after.items():
+        before = fixed.before[path]
+        if options.diff:
+            old, new = (data.decode("utf-8", "replace").splitlines(keepends=True) for data in (before, after))
+            sys.stdout.writelines(difflib.unified_diff(old, new, path, path))
+        elif path not in buffers:
+            try:
+                write(path, before, after)
+            except OSError as error:
+                problems.append(f"{path}: not written: {error.strerror or error}")
+                fixed.counts.pop(path, None)
+    if buffers and not options.diff:
+        for path, data in buffers.items():
+            sys.stdout.write(from_buffer(fixed.after.get(path, data), path).text)
+    return problems
 
 
 def _problems(problems: list[str]) -> int:
@@ -127,7 +177,7 @@ def _buffers(options: argparse.Namespace) -> dict[str, str | bytes]:
     if STDIN not in options.paths:
         return {}
     data = sys.stdin.buffer.read()
-    return {options.stdin_filename or "stdin.py": data}
+    return {options.stdin_filename or NAMELESS: data}
 
 
 def _jobs(options: argparse.Namespace) -> int:
@@ -148,10 +198,11 @@ def _colour(options: argparse.Namespace) -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def _write(text: str, path: str | None) -> None:
+def _write(text: str, path: str | None, *, to_stderr: bool) -> None:
     if path is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        stream = sys.stderr if to_stderr else sys.stdout
+        stream.write(text)
+        stream.flush()
         return
     try:
         Path(path).write_text(text, "utf-8")
@@ -173,16 +224,10 @@ def _shown_settings(engine: Engine, files: list[str]) -> str:
     plan = engine.plan(settings)
     rules = engine.catalog(settings).rules
     lines = [f"configuration: {settings.path or 'none'}", f"root: {settings.root}"]
-    lines += [f"{key}: {_plain(getattr(settings, field.name))}" for key, field in _keys()]
+    lines += [f"{key}: {_plain(getattr(settings, field.name))}" for key, field in KEYS.items()]
     lines.append("rules:")
     lines += [f"  {rule.code} {rule.name}" for rule in rules.values() if rule.name in plan.selected]
     return "\n".join(lines)
-
-
-def _keys() -> list[tuple[str, object]]:
-    from gradlint.config import KEYS
-
-    return list(KEYS.items())
 
 
 def _plain(value: object) -> object:

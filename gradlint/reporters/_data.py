@@ -51,7 +51,7 @@ def where(diagnostic: Diagnostic) -> str:
 
 
 def fingerprint(diagnostic: Diagnostic, report: Report, seen: dict[str, int]) -> str:
-    """Names a finding by file, rule and the text of its line, so that moved lines keep it; `seen` numbers equal ones."""
+    """Names a finding by file, rule and text of its line, so that moved lines keep it; `seen` numbers equal ones."""
     text = report.sources.line(diagnostic.filename, diagnostic.cell, diagnostic.range.line) or ""
     key = "\0".join((diagnostic.filename.replace("\\", "/"), diagnostic.code, " ".join(text.split())))
     seen[key] = seen.get(key, 0) + 1

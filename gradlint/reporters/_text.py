@@ -44,7 +44,8 @@ def summary(report: Report) -> Iterator[str]:
     if safe:
         yield f"[*] {_count(safe, 'fix', 'fixes')} available with `--fix`.\n"
     if unsafe:
-        yield f"{_count(unsafe, 'more fix' if safe else 'fix', 'more fixes' if safe else 'fixes')} with `--unsafe-fixes`.\n"
+        more = " more" if safe else ""
+        yield f"{unsafe}{more} {'fix' if unsafe == 1 else 'fixes'} available with `--unsafe-fixes`.\n"
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -41,7 +41,8 @@ def _block(diagnostic: Diagnostic, report: Report) -> Iterator[str]:
         yield f"  {paint('fix available:', 'bold', colour)} {fix.message}{how[fix.applicability]}\n"
     verdict = diagnostic.verdict
     if verdict is not None:
-        yield f"  {paint('trace:', 'bold', colour)} {paint(verdict.verdict, verdict.verdict, colour)}: {verdict.reason}\n"
+        word = paint(verdict.verdict, verdict.verdict, colour)
+        yield f"  {paint('trace:', 'bold', colour)} {word}: {verdict.reason}\n"
 
 
 def _first_sentence(text: str) -> str:

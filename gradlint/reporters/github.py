@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.report import Report
+from gradlint.reporters._data import where
 
 _LEVELS = {"error": "error", "warning": "warning", "info": "notice", "hint": "notice"}
 
@@ -12,7 +13,6 @@ _LEVELS = {"error": "error", "warning": "warning", "info": "notice", "hint": "no
 def render(report: Report) -> Iterator[str]:
     """One `::error file=…::message` a line."""
     for item in report.diagnostics:
-        place = f"{item.filename}:{'cell ' + str(item.cell) + ':' if item.cell else ''}{item.range.line}:{item.range.column}"
         # A notebook's lines are lines of a cell, which GitHub cannot show; the first line of the file is the nearest.
         line, end = (1, 1) if item.cell else (item.range.line, item.range.end_line)
         properties = (
@@ -20,7 +20,8 @@ def render(report: Report) -> Iterator[str]:
         )
         if line == end and not item.cell:
             properties += f",col={item.range.column},endColumn={item.range.end_column}"
-        yield f"::{_LEVELS[item.severity.value]} {properties}::{_data(f'{place}: {item.code} {item.message}')}\n"
+        text = _data(f"{where(item)}: {item.code} {item.message}")
+        yield f"::{_LEVELS[item.severity.value]} {properties}::{text}\n"
 
 
 def _data(text: str) -> str:

@@ -1,0 +1,13 @@
+"""pylint's parseable lines, for tools that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.report import Report
+
+
+def render(report: Report) -> Iterator[str]:
+    """`path:line: [CODE] message`."""
+    for item in report.diagnostics:
+        yield f"{item.filename}:{item.range.line}: [{item.code}] {item.message}\n"
