@@ -1,0 +1,247 @@
+"""What happens in a training loop, as a tree: `Event | Branch | Repeat | Within | Call | Exit`.
+
+Events name the values they act on; places are of the call that does it. A rule never asks where in the syntax something
+stands, only in which order it happens on which path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Union
+
+from gradlint.facts.values import Context, Optimizer, Place, Scaler, Tensor, Value
+
+
+@dataclass(slots=True, eq=False)
+class Event:
+    """Base: where it happens and in which function."""
+
+    place: Place
+    function: str
+
+
+@dataclass(slots=True, eq=False)
+class Forward(Event):
+    """A module (seen or assumed) is called outside any other module's forward."""
+
+    module: Value
+    result: Value
+    recording: bool | None = True
+
+
+@dataclass(slots=True, eq=False)
+class Backward(Event):
+    """Gradients are accumulated into what `loss` hangs on; `via` is the scaler or framework object, if one does it."""
+
+    loss: Value
+    retain_graph: Value | None = None
+    create_graph: Value | None = None
+    via: Value | None = None
+    scaled: bool = False
+    inputs: Value | None = None
+
+    @property
+    def tensor(self) -> Tensor | None:
+        return self.loss if isinstance(self.loss, Tensor) else None
+
+
+@dataclass(slots=True, eq=False)
+class ZeroGrad(Event):
+    """Gradients of an optimizer, a module or some parameters are cleared."""
+
+    target: Value
+
+
+@dataclass(slots=True, eq=False)
+class OptimizerStep(Event):
+    """`via` is the scaler or framework that steps it; `closure` was passed to step."""
+
+    optimizer: Value
+    via: Value | None = None
+    closure: Value | None = None
+
+
+@dataclass(slots=True, eq=False)
+class SchedulerStep(Event):
+    scheduler: Value
+    metric: Value | None = None
+
+
+@dataclass(slots=True, eq=False)
+class ClipGrad(Event):
+    """`kind` is norm, value or own (code that rescales `.grad` by hand)."""
+
+    kind: str
+    target: Value
+    limit: Value | None
+
+
+@dataclass(slots=True, eq=False)
+class Unscale(Event):
+    scaler: Value
+    optimizer: Value
+
+
+@dataclass(slots=True, eq=False)
+class ScalerUpdate(Event):
+    scaler: Value
+
+
+@dataclass(slots=True, eq=False)
+class ModeSwitch(Event):
+    """`training` is True, False or None where the argument is unknown."""
+
+    module: Value
+    training: bool | None
+
+
+@dataclass(slots=True, eq=False)
+class GradEdit(Event):
+    """`p.grad` is written by own code: replaced, scaled, noised."""
+
+    target: Value
+
+
+@dataclass(slots=True, eq=False)
+class ManualUpdate(Event):
+    """Parameters are changed without an optimizer: `p.data -= lr * p.grad`."""
+
+    target: Value
+
+
+@dataclass(slots=True, eq=False)
+class Construct(Event):
+    """An optimizer, scheduler, scaler or module is built here."""
+
+    value: Value
+
+
+@dataclass(slots=True, eq=False)
+class Rebind(Event):
+    """A module is replaced: `model.fc = …`, `model = …`; `old` is what stood there."""
+
+    owner: Value | None
+    attribute: str
+    old: Value
+    new: Value
+
+
+@dataclass(slots=True, eq=False)
+class TakeSnapshot(Event):
+    """`name` now holds `module.state_dict()`; `copied` if the tensors were copied."""
+
+    name: str
+    module: Value
+    copied: bool
+
+
+@dataclass(slots=True, eq=False)
+class Accumulate(Event):
+    """A name that outlives the iteration takes in a tensor: `total += loss`, `losses.append(loss)`."""
+
+    name: str
+    tensor: Tensor
+    target: Value | None
+    how: str
+
+
+@dataclass(slots=True, eq=False)
+class Escape(Event):
+    """A callee that cannot be seen takes these values; anything may happen to them."""
+
+    values: tuple[Value, ...]
+    callee: str
+
+
+@dataclass(slots=True, eq=False)
+class Condition:
+    """What a branch depends on. Equal `key` means the same test of the same values.
+
+    `loop` is the innermost Repeat whose iterations can change it (None: constant for the whole run); `negated` turns it.
+    """
+
+    key: str
+    text: str
+    negated: bool = False
+    loop: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Branch:
+    """Exclusive arms; `arms[0]` is taken where the condition holds, a missing else is an empty arm."""
+
+    condition: Condition
+    arms: list[list[Node]]
+    place: Place
+
+
+@dataclass(slots=True, eq=False)
+class Repeat:
+    """A loop body that runs zero or more times; `over` is what it loops over, `hint` how the code writes that."""
+
+    body: list[Node]
+    place: Place
+    number: int
+    over: Value | None = None
+    function: str = ""
+    hint: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Within:
+    """A body under a context manager: no_grad, autocast, accumulate …"""
+
+    context: Context
+    body: list[Node]
+    place: Place
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """The body of a local function, inlined; `return` inside leaves it."""
+
+    function: str
+    body: list[Node]
+    place: Place
+
+
+@dataclass(slots=True, eq=False)
+class Exit:
+    """`return`, `break`, `continue` or `raise`."""
+
+    kind: str
+    place: Place
+
+
+Node = Union[Event, Branch, Repeat, Within, Call, Exit]
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One way into the code: the script itself, or a function or method nobody visibly calls."""
+
+    name: str
+    path: str
+    tree: list[Node] = field(default_factory=list)
+    managed: str = ""
+
+
+def walk(nodes: list[Node]) -> list[Event]:
+    """All events of a tree in textual order."""
+    found: list[Event] = []
+    for node in nodes:
+        if isinstance(node, Event):
+            found.append(node)
+        elif isinstance(node, Branch):
+            for arm in node.arms:
+                found.extend(walk(arm))
+        elif not isinstance(node, Exit):
+            found.extend(walk(node.body))
+    return found
+
+
+__all__ = [
+    "Accumulate", "Backward", "Branch", "Call", "ClipGrad", "Condition", "Construct", "Escape", "Event", "Exit",
+    "Forward", "GradEdit", "ManualUpdate", "ModeSwitch", "Node", "Optimizer", "OptimizerStep", "Rebind", "Repeat", "Run",
+    "Scaler", "ScalerUpdate", "SchedulerStep", "TakeSnapshot", "Unscale", "Within", "ZeroGrad", "walk",
+]  # fmt: skip

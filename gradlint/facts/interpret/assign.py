@@ -1,0 +1,211 @@
+"""Binding: names, attributes, items, tuples; and what `+=` does to what was there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradlint.facts import code
+from gradlint.facts.code import Expr, Span
+from gradlint.facts.events import Accumulate, ManualUpdate, TakeSnapshot, ZeroGrad
+from gradlint.facts.interpret import expressions, modules, tensors
+from gradlint.facts.roles import last_name, role
+from gradlint.facts.values import (
+    Choice, Collection, Constant, Gradient, Instance, Layer, LocalModule, Mapping, Parameters, Snapshot, Steps,
+    Tensor, Unknown, Value, is_module,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from gradlint.facts.interpret.interpreter import Interpreter
+
+
+def bind(it: Interpreter, target: Expr, value: Value, at: Span) -> None:
+    """`target = value`."""
+    if isinstance(target, code.Name):
+        _bind_name(it, target.name, value, at)
+    elif isinstance(target, code.Attribute):
+        _bind_attribute(it, target, value, at)
+    elif isinstance(target, code.Subscript):
+        _bind_item(it, target, value, at)
+    elif isinstance(target, code.Sequence):
+        _unpack(it, target.items, value, at)
+    elif isinstance(target, code.Star):
+        bind(it, target.value, value if isinstance(value, Collection) else Collection("list", [], open=True), at)
+
+
+def _bind_name(it: Interpreter, name: str, value: Value, at: Span) -> None:
+    holder = it.scope.holder(name)
+    old = holder.names.get(name) if holder is not None else None
+    if old is not None and is_module(old) and is_module(value) and old is not value:
+        it.replaced(None, name, old, value, at)
+    it.write(name, value)
+    it.call_it(name, value)
+    _announce(it, name, value, at)
+
+
+def _announce(it: Interpreter, name: str, value: Value, at: Span) -> None:
+    if isinstance(value, Snapshot):
+        it.emit(TakeSnapshot(it.place(at), it.frame.function, name, value.module, value.copied))
+
+
+def _bind_attribute(it: Interpreter, target: code.Attribute, value: Value, at: Span) -> None:
+    owner = expressions.evaluate(it, target.base)
+    name = target.name
+    text = expressions.text_of(target)
+    if name == "grad" and not isinstance(owner, Instance):
+        if isinstance(value, Constant) and value.value is None:
+            it.emit(ZeroGrad(it.place(at), it.frame.function, gradient_owner(owner)))
+        else:
+            it.grad_edited(gradient_owner(owner), at)
+        return
+    if name == "data" and isinstance(owner, (Tensor, Gradient)):
+        if isinstance(owner, Gradient):
+            it.grad_edited(owner.owner, at)
+        elif owner.parameter:
+            it.emit(ManualUpdate(it.place(at), it.frame.function, owner))
+        return
+    it.attribute_written(owner, name, value, at)
+    if isinstance(owner, Unknown):
+        # Two reads of one attribute must agree, also after a write.
+        it.journal.write(owner.parts, name, value)
+        it.call_it(text, value)
+        _announce(it, text, value, at)
+        return
+    store: dict[str, Value] | None = None
+    if isinstance(owner, Instance):
+        store = owner.attributes
+        owner.assigned[name] = it.place(at)
+    elif isinstance(owner, LocalModule):
+        store = owner.scope.names
+    elif isinstance(owner, Layer):
+        modules.set_child(it, owner, name, value, at)
+        return
+    elif isinstance(owner, Mapping):
+        owner.items[name] = value
+        return
+    if store is None:
+        return
+    old = store.get(name)
+    if old is not None and is_module(old) and is_module(value) and old is not value:
+        it.replaced(owner, name, old, value, at)
+    it.journal.write(store, name, value)
+    it.call_it(text, value)
+    _announce(it, text, value, at)
+
+
+def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) -> None:
+    owner = expressions.evaluate(it, target.base)
+    keys = [expressions.evaluate(it, index) for index in target.index]
+    text = expressions.text_of(target)
+    it.call_it(text, value)
+    key = keys[0].value if len(keys) == 1 and isinstance(keys[0], Constant) else None
+    if isinstance(owner, Mapping):
+        if key is not None:
+            owner.items[key] = value
+        else:
+            owner.open = True
+            owner.items.setdefault(f"?{len(owner.items)}", value)
+    elif isinstance(owner, Collection):
+        if isinstance(key, int) and -len(owner.items) <= key < len(owner.items) and not owner.open:
+            owner.items[key] = value
+        elif not isinstance(key, int):
+            owner.open = True
+    elif isinstance(owner, Layer):
+        modules.set_child(it, owner, str(key), value, at)
+    elif isinstance(owner, Unknown) and key is not None:
+        it.journal.write(owner.parts, f"[{key!r}]", value)
+    elif isinstance(owner, Gradient):
+        it.grad_edited(owner.owner, at)
+    if isinstance(value, Tensor) and value.roots and it.repeats and isinstance(owner, (Mapping, Collection, Unknown)) and key is None:
+        it.emit(Accumulate(it.place(at), it.frame.function, expressions.text_of(target.base), value, owner, "item"))
+
+
+def _unpack(it: Interpreter, targets: list[Expr], value: Value, at: Span) -> None:
+    from gradlint.facts.interpret.loops import any_element, elements
+
+    if isinstance(value, Choice):
+        matching = [o for o in value.options if isinstance(o, Collection) and len(o.items) == len(targets)]
+        value = matching[0] if matching else value
+    items = elements(it, value) if isinstance(value, (Collection, Steps, Layer, Mapping)) else None
+    star = next((index for index, target in enumerate(targets) if isinstance(target, code.Star)), None)
+    if items is not None and star is not None and len(items) >= len(targets) - 1:
+        after = len(targets) - star - 1
+        middle = items[star : len(items) - after]
+        items = [*items[:star], Collection("list", middle), *items[len(items) - after :]]
+    if items is not None and len(items) == len(targets):
+        for target, item in zip(targets, items, strict=True):
+            bind(it, target, item, at)
+        return
+    for index, target in enumerate(targets):
+        bind(it, target, part_of(it, value, target, index, any_element), at)
+
+
+def part_of(it: Interpreter, value: Value, target: Expr, index: int, any_element: object) -> Value:
+    """One of several things unpacked from something unseen; it is known by the name it gets."""
+    hint = expressions.text_of(target)
+    if isinstance(value, Tensor):
+        return tensors.derive(it, [value], it.place(None), keep_form=True, hint=hint)
+    if isinstance(value, Unknown):
+        origin = "item" if value.origin == "item" else "call" if value.origin == "call" else "attribute"
+        part = value.parts.get(f"[{index}]")
+        if part is None:
+            part = Unknown(last_name(hint), origin, _uses(it, hint), value.touched, graph=value.graph)
+            value.parts[f"[{index}]"] = part
+            if id(value) in it.births:
+                it.born(part, it.births[id(value)])
+        return part
+    if isinstance(value, Collection) and value.element is not None:
+        return value.element
+    return it.unknown(last_name(hint), "item")
+
+
+def _uses(it: Interpreter, hint: str) -> frozenset[str]:
+    return expressions.uses_of(it, hint)
+
+
+def gradient_owner(value: Value) -> Value:
+    """Whose gradient `value.grad` is."""
+    if isinstance(value, Tensor) and value.owner is not None:
+        return value.owner
+    if isinstance(value, Parameters) and len(value.owners) == 1:
+        return value.owners[0]
+    if isinstance(value, Unknown) and value.touched:
+        return next((t for t in value.touched if role(t) in ("optimizer", "module", "parameters")), value)
+    return value
+
+
+def augment(it: Interpreter, node: code.Augmented) -> None:
+    """`target op= value`."""
+    target = node.target
+    old = expressions.evaluate(it, target)
+    value = expressions.evaluate(it, node.value)
+    place = it.place(node.at)
+    if isinstance(old, Gradient):
+        it.grad_edited(gradient_owner(old.owner), node.at)
+        return
+    if isinstance(old, Tensor) and (old.parameter or any(cut.kind == "data" for cut in old.cuts) and old.owner is not None):
+        it.emit(ManualUpdate(place, it.frame.function, old))
+        return
+    if isinstance(old, Collection) and node.op == "+":
+        if isinstance(value, Collection):
+            old.items.extend(value.items)
+            old.open = old.open or value.open
+        else:
+            old.open = True
+        new: Value = old
+    elif isinstance(value, Tensor) or isinstance(old, Tensor):
+        if isinstance(value, Tensor) and value.roots and node.op == "+":
+            it.emit(Accumulate(place, it.frame.function, expressions.text_of(target), value, old, "sum"))
+        new = tensors.combine(it, node.op, old, value, place)
+    elif isinstance(old, Constant) and isinstance(value, Constant):
+        new = expressions.fold(node.op, old, value) or it.unknown(expressions.text_of(target))
+        if it.repeats and not it.forwards and not _constructing(it):
+            new = it.unknown(expressions.text_of(target))
+    else:
+        touched = tuple(v for v in (old, value) if isinstance(v, (Tensor, Unknown)))
+        new = it.unknown(last_name(expressions.text_of(target)), "value", touched)
+    bind(it, target, new, node.at)
+
+
+def _constructing(it: Interpreter) -> bool:
+    return it.frame.function.endswith("__init__")
+

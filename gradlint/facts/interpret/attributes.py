@@ -1,0 +1,175 @@
+"""`value.name` for every kind of value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradlint.facts import code
+from gradlint.facts.interpret import calls, modules, tensors
+from gradlint.facts.roles import role
+from gradlint.facts.torch_names import SHAPING, canonical
+from gradlint.facts.values import (
+    Choice, ClassValue, External, FunctionValue, Gradient, Instance, Layer, LocalModule, Manager, Mapping, Method, Optimizer,
+    Super, Tensor, Unknown, Value, merge,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from gradlint.facts.interpret.interpreter import Interpreter
+
+
+def read(it: Interpreter, value: Value, name: str, expr: code.Attribute) -> Value:
+    """What `value.name` stands for."""
+    if isinstance(value, Unknown):
+        return _of_unknown(it, value, name, expr)
+    if isinstance(value, External):
+        return External(canonical(f"{value.name}.{name}"))
+    if isinstance(value, Instance):
+        return of_instance(it, value, name, expr)
+    if isinstance(value, LocalModule):
+        found = value.scope.get(name)
+        if found is not None:
+            return found
+        inner = it.project.submodule(it, value.scope, name)
+        return LocalModule(inner) if inner is not None else Unknown(name, "import")
+    if isinstance(value, Tensor):
+        return _of_tensor(it, value, name, expr)
+    if isinstance(value, Layer):
+        return _of_layer(it, value, name)
+    if isinstance(value, ClassValue):
+        hit = value.find(name)
+        return hit[0] if hit is not None else Method(value, name)
+    if isinstance(value, Super):
+        hit = _after(value, name)
+        if hit is not None:
+            return calls.bound(hit[0], value.receiver, hit[1])
+        return Method(value, name)
+    if isinstance(value, Mapping):
+        return value.items[name] if name in value.items else Method(value, name)
+    if isinstance(value, Choice):
+        return merge(read(it, option, name, expr) for option in value.options)
+    if isinstance(value, Gradient) and name in ("data", "T"):
+        return value
+    if isinstance(value, Optimizer) and name in ("param_groups", "state"):
+        return Unknown(name, "attribute", touched=(value,))
+    if isinstance(value, Manager) and value.kind == "deepspeed" and name in ("optimizer", "module"):
+        return value
+    return Method(value, name)
+
+
+def _of_unknown(it: Interpreter, value: Unknown, name: str, expr: code.Attribute) -> Value:
+    if name == "grad":
+        return Gradient(value)
+    if name == "data":
+        if role(value) == "" and not value.parts.get("data"):
+            return tensors.cut(it, value, "data", it.place(expr.at)) if value.origin != "item" else value
+        return value
+    from gradlint.facts.interpret.expressions import text_of
+
+    return part(it, value, name, text_of(expr))
+
+
+def part(it: Interpreter, value: Unknown, key: str, path: str) -> Value:
+    """An attribute or item of something unseen: the same each time it is read."""
+    found = value.parts.get(key)
+    if found is None:
+        from gradlint.facts.interpret.expressions import uses_of
+
+        touched = (value,) if key == "param_groups" else value.touched
+        origin = value.origin if value.origin in ("item", "call") else "attribute"
+        found = Unknown(path if path != "…" else key, origin, uses_of(it, path), touched, graph=value.graph)
+        value.parts[key] = found
+        if id(value) in it.births:
+            it.born(found, it.births[id(value)])
+    return found
+
+
+def param_groups_of(value: Unknown) -> Value | None:
+    """The optimizer whose `param_groups` an unknown value comes from."""
+    return next((t for t in value.touched if role(t) == "optimizer"), None)
+
+
+def of_instance(it: Interpreter, value: Instance, name: str, expr: code.Attribute | None) -> Value:
+    """An attribute of a local object: set, inherited, a module's own, or set by a method that has not run yet."""
+    if it.forwards and it.forwards[-1] is value:
+        it.reads.add(name)
+    found = value.attributes.get(name)
+    if found is not None:
+        return found
+    hit = value.cls.find(name)
+    if hit is not None:
+        member, owner = hit
+        if isinstance(member, FunctionValue):
+            if calls.is_property(it, member):
+                return calls.enter(it, calls.bound(member, value, owner), [], {}, it.place(expr.at if expr else None))
+            return calls.bound(member, value, owner)
+        return member
+    if name not in value.pending and calls.discover(it, value, name):
+        return value.attributes[name]
+    if value.kind in ("module", "lightning", "dataset", "optimizer"):
+        if name == "training":
+            return it.unknown("self.training")
+        if name == "module":
+            return value
+        if value.kind == "module" and name in modules.MODULE_METHODS:
+            return Method(value, name)
+        if value.kind in ("lightning", "optimizer") or name in modules.MODULE_METHODS:
+            return Method(value, name)
+    from gradlint.facts.interpret.expressions import uses_of
+
+    path = f"self.{name}"
+    missing = Unknown(path, "attribute", uses_of(it, path))
+    value.attributes[name] = missing
+    return missing
+
+
+def _of_tensor(it: Interpreter, value: Tensor, name: str, expr: code.Attribute) -> Value:
+    if name == "grad":
+        return Gradient(value)
+    if name == "data":
+        cut = tensors.cut(it, value, "data", it.place(expr.at))
+        if isinstance(cut, Tensor) and value.parameter:
+            cut.owner, cut.attribute, cut.hint = value.owner, value.attribute, value.hint
+        return cut
+    if name in ("shape", "device", "dtype", "ndim", "is_cuda", "requires_grad", "grad_fn", "is_leaf", "names", "layout"):
+        return Unknown(name)
+    if name in SHAPING:
+        return tensors.derive(it, [value], it.place(expr.at), keep_form=True, hint=value.hint)
+    return Method(value, name)
+
+
+_SIZES = {
+    "in_features": (0, "in_features"), "out_features": (1, "out_features"), "in_channels": (0, "in_channels"),
+    "out_channels": (1, "out_channels"), "hidden_size": (1, "hidden_size"), "input_size": (0, "input_size"),
+    "num_embeddings": (0, "num_embeddings"), "embedding_dim": (1, "embedding_dim"), "kernel_size": (2, "kernel_size"),
+    "num_features": (0, "num_features"),
+}  # fmt: skip
+
+
+def _of_layer(it: Interpreter, value: Layer, name: str) -> Value:
+    if name in value.names:
+        return value.children[value.names.index(name)]
+    if name in ("weight", "bias") or name.startswith(("weight_", "bias_", "in_proj")):
+        return Tensor(frozenset((value,)), mystery=False, parameter=True, owner=value, attribute=name, hint=name)
+    if name == "module":
+        return value
+    if name in _SIZES:
+        found = value.argument(*_SIZES[name])
+        return found if found is not None else Unknown(name)
+    if name == "training":
+        return Unknown("training")
+    if name in modules.MODULE_METHODS or value.kind.startswith("torch.nn."):
+        return Method(value, name)
+    return Method(value, name)
+
+
+def _after(value: Super, name: str) -> tuple[Value, ClassValue] | None:
+    """The next definition of `name` after `value.owner` in the receiver's lineage."""
+    receiver = value.receiver
+    start = receiver.cls if isinstance(receiver, Instance) else receiver if isinstance(receiver, ClassValue) else value.owner
+    seen_owner = False
+    for base in start.lineage():
+        if seen_owner and isinstance(base, ClassValue) and name in base.attributes:
+            return base.attributes[name], base
+        if base is value.owner:
+            seen_owner = True
+    return None

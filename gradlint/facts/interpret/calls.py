@@ -1,0 +1,453 @@
+"""Calls: local functions and classes are entered, installed ones looked up, unseen ones take what they are given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradlint.facts import code
+from gradlint.facts.code import Expr
+from gradlint.facts.events import Call, Escape, Exit
+from gradlint.facts.interpret import expressions, forward, modules, tensors
+from gradlint.facts.model import CallFact, FunctionFact
+from gradlint.facts.roles import carries_graph, criterion_like, interesting, last_name, role
+from gradlint.facts.scope import Scope
+from gradlint.facts.values import (
+    NONE, Choice, ClassValue, Collection, Constant, Context, External, FunctionValue, Instance, Layer, Manager, Mapping, Method, Partial,
+    Place, Super, Tensor, Unknown, Value, constant, is_module, merge,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from gradlint.facts.interpret.interpreter import Interpreter
+
+DEPTH = 24
+"""Local calls inside one another before a callee counts as unseen."""
+
+
+def call(it: Interpreter, expr: code.Call, discarded: bool = False) -> Value:
+    """Evaluate a call expression."""
+    it.fuel -= 1
+    func = expr.func
+    place = it.place(expr.at)
+    if isinstance(func, code.Name) and func.name == "super" and it.scope.holder("super") is None:
+        return _super(it)
+    if isinstance(func, code.Attribute):
+        base = expressions.evaluate(it, func.base)
+        arguments, keywords = _arguments(it, expr)
+        if isinstance(base, Choice):
+            return merge([_method(it, option, func, arguments, keywords, place, discarded) for option in base.options])
+        return _method(it, base, func, arguments, keywords, place, discarded)
+    callee = expressions.evaluate(it, func)
+    arguments, keywords = _arguments(it, expr)
+    hint = expressions.text_of(func)
+    if isinstance(callee, Choice):
+        return merge([apply(it, option, arguments, keywords, place, hint, discarded) for option in callee.options])
+    return apply(it, callee, arguments, keywords, place, hint, discarded)
+
+
+def _method(
+    it: Interpreter, base: Value, func: code.Attribute, arguments: list[Value], keywords: dict[str, Value], place: Place, discarded: bool
+) -> Value:
+    from gradlint.facts.interpret import attributes, methods
+
+    hint = expressions.text_of(func)
+    callee = attributes.read(it, base, func.name, func) if not isinstance(base, Unknown) else Method(base, func.name)
+    if isinstance(callee, Method):
+        return methods.call(it, callee.receiver, callee.name, arguments, keywords, place, hint, discarded)
+    if isinstance(callee, Choice):
+        return merge([apply(it, option, arguments, keywords, place, hint, discarded) for option in callee.options])
+    return apply(it, callee, arguments, keywords, place, hint, discarded, base)
+
+
+def _arguments(it: Interpreter, expr: code.Call) -> tuple[list[Value], dict[str, Value]]:
+    positional: list[Value] = []
+    keywords: dict[str, Value] = {}
+    for argument in expr.arguments:
+        value = expressions.evaluate(it, argument.value)
+        if argument.star == "*":
+            if isinstance(value, Collection) and not value.open:
+                positional.extend(value.items)
+            else:
+                positional.append(value if isinstance(value, Collection) else Collection("tuple", [value], open=True))
+        elif argument.star == "**":
+            if isinstance(value, Mapping):
+                keywords.update({str(key): item for key, item in value.items.items()})
+                if value.open:
+                    keywords["**"] = value
+            else:
+                keywords["**"] = value
+        elif argument.name is not None:
+            keywords[argument.name] = value
+        else:
+            positional.append(value)
+    return positional, keywords
+
+
+def apply(
+    it: Interpreter, callee: Value, arguments: list[Value], keywords: dict[str, Value], place: Place, hint: str, discarded: bool = False,
+    receiver: Value | None = None,
+) -> Value:  # fmt: skip
+    """Call a value."""
+    from gradlint.facts.interpret import library, methods
+
+    if isinstance(callee, External):
+        return library.call(it, callee.name, arguments, keywords, place, hint, discarded)
+    if isinstance(callee, FunctionValue):
+        return enter(it, callee, arguments, keywords, place)
+    if isinstance(callee, ClassValue):
+        return construct(it, callee, arguments, keywords, place)
+    if isinstance(callee, Instance):
+        if callee.kind in ("module", "lightning"):
+            return forward.run(it, callee, arguments, keywords, place)
+        hit = callee.cls.find("__call__")
+        if hit is not None and isinstance(hit[0], FunctionValue):
+            return enter(it, bound(hit[0], callee, hit[1]), arguments, keywords, place)
+    if isinstance(callee, Layer):
+        return forward.run(it, callee, arguments, keywords, place)
+    if isinstance(callee, Partial):
+        return apply(it, callee.func, [*callee.arguments, *arguments], {**callee.keywords, **keywords}, place, hint, discarded)
+    if isinstance(callee, Method):
+        return methods.call(it, callee.receiver, callee.name, arguments, keywords, place, hint, discarded)
+    if isinstance(callee, Unknown) and role(callee) == "module" and not _factory_like(callee):
+        return forward.run(it, callee, arguments, keywords, place)
+    return unseen(it, arguments, keywords, place, hint, callee)
+
+
+def _factory_like(callee: Unknown) -> bool:
+    name = last_name(callee.hint)
+    return callee.origin == "import" or name[:1].isupper() or name.startswith(("get_", "build_", "make_", "create_", "load_", "save_"))
+
+
+def unseen(
+    it: Interpreter, arguments: list[Value], keywords: dict[str, Value], place: Place, hint: str, callee: Value | None = None
+) -> Value:
+    """A callee nobody can see: what matters among its arguments escapes, and its result may hang on them."""
+    values = [*arguments, *keywords.values()]
+    touched = tuple(value for value in values if interesting(value))
+    if callee is not None and interesting(callee):
+        touched = (*touched, callee)
+    escaping = tuple(value for value in touched if not isinstance(value, Tensor))
+    if escaping:
+        it.emit(Escape(place, it.frame.function, escaping, hint))
+    inside = tensors.parts(values)
+    if any(isinstance(part, Tensor) and (part.roots or part.cuts) for part in inside):
+        result = tensors.derive(it, values, place, hint=last_name(hint))
+        result.mystery = result.mystery or not result.roots
+        result.chain = None
+        result.loss = callee if criterion_like(callee) else None
+        # What an unseen callee does with a detached input nobody knows.
+        return result
+    if criterion_like(callee):
+        return Tensor(mystery=True, loss=callee, hint="loss", place=place)
+    graph = tuple(part for part in inside if carries_graph(part))
+    return it.unknown(last_name(hint), "call", (*touched, *graph))
+
+
+def _super(it: Interpreter) -> Value:
+    owner, receiver = it.frame.owner, it.frame.receiver
+    for frame in reversed(it.frames):
+        if owner is not None and receiver is not None:
+            break
+        owner, receiver = frame.owner, frame.receiver
+    return Super(owner, receiver) if owner is not None and receiver is not None else it.unknown("super()")
+
+
+# Local functions
+
+
+def define(it: Interpreter, node: code.Function) -> None:
+    """`def`: bind a function with what its decorators mean."""
+    contexts: list[Context] = []
+    for decorator in node.decorators:
+        plain = decorator.func if isinstance(decorator, code.Call) else decorator
+        value = expressions.evaluate(it, plain)
+        if isinstance(value, External) and value.name in ("torch.no_grad", "torch.inference_mode", "torch.enable_grad"):
+            kind = value.name.rpartition(".")[2]
+            contexts.append(Context(kind, None, it.place(node.at)))
+    if contexts:
+        it.contexts[id(node)] = contexts
+    function = FunctionValue(node, it.scope, owner=it.frame.owner)
+    it.write(node.name, function)
+
+
+def is_property(it: Interpreter, function: FunctionValue) -> bool:
+    """Whether a method is read like an attribute."""
+    return any(
+        last_name(expressions.text_of(decorator)) in ("property", "cached_property", "lazy_property", "setter")
+        for decorator in getattr(function.node, "decorators", ())
+    )
+
+
+def bound(member: Value, receiver: Value, owner: ClassValue | None) -> Value:
+    """A class member as read from an instance."""
+    if not isinstance(member, FunctionValue):
+        return member
+    decorators = {last_name(expressions.text_of(d)) for d in getattr(member.node, "decorators", ())}
+    if "staticmethod" in decorators:
+        return FunctionValue(member.node, member.scope, None, owner)
+    return FunctionValue(member.node, member.scope, receiver, owner)
+
+
+def enter(it: Interpreter, function: FunctionValue, arguments: list[Value], keywords: dict[str, Value], place: Place) -> Value:
+    """Run a local function with these arguments and put its events where the call stands."""
+    node = function.node
+    if len(it.frames) > DEPTH or it.fuel <= 0 or sum(frame.node is node for frame in it.frames) >= _recursion(node):
+        return unseen(it, arguments, keywords, place, function.name, None)
+    scope = Scope(function.scope.path, "function", function.scope)
+    name = f"{function.owner.name}.{function.name}" if function.owner is not None else function.name
+    it.entered.add(id(node))
+    from gradlint.facts.interpret.interpreter import Frame
+
+    frame = Frame(scope, name, node, function.receiver, function.owner)
+    if function.name == "__init__" and isinstance(function.receiver, Instance):
+        frame.ready = it.frame.ready if it.frame.receiver is function.receiver else False
+    elif it.frames and it.frame.receiver is function.receiver:
+        frame.ready = it.frame.ready
+    statement = it.statement
+    _bind_parameters(it, frame, function, arguments, keywords)
+    it.frames.append(frame)
+    try:
+        with it.taped() as tape:
+            if isinstance(node, code.Lambda):
+                frame.returns.append(expressions.evaluate(it, node.body))
+                ended: str | None = "return"
+            else:
+                ended = _body(it, node, it.contexts.get(id(node), []))
+    finally:
+        it.frames.pop()
+        it.statement = statement
+    if it.frames and it.frame.receiver is function.receiver and frame.ready is not None and it.frame.ready is not None:
+        it.frame.ready = frame.ready
+    if tape and not (len(tape) == 1 and isinstance(tape[0], Exit) and tape[0].kind == "return"):
+        it.tape.append(Call(name, tape, place))
+    _note(it, node, name, function)
+    if not frame.returns:
+        return NONE
+    return merge([*frame.returns] if ended is not None else [*frame.returns, NONE])
+
+
+def _note(it: Interpreter, node: code.Function | code.Lambda, name: str, function: FunctionValue) -> None:
+    if isinstance(node, code.Function) and it.once("function", id(node)):
+        it.facts.functions.append(FunctionFact(name, Place(function.scope.path, node.at), True))
+
+
+def _recursion(node: code.Function | code.Lambda) -> int:
+    return 2 if isinstance(node, code.Function) and len(node.body) < 12 else 1
+
+
+def _body(it: Interpreter, node: code.Function, contexts: list[Context]) -> str | None:
+    if not contexts:
+        return it.block(node.body)
+    return it.under(contexts[0], lambda: it.block(node.body))
+
+
+def _bind_parameters(
+    it: Interpreter, frame: object, function: FunctionValue, arguments: list[Value], keywords: dict[str, Value]
+) -> None:
+    from gradlint.facts.interpret.interpreter import Frame
+
+    assert isinstance(frame, Frame)
+    names = frame.scope.names
+    values = [function.receiver, *arguments] if function.receiver is not None else list(arguments)
+    spread = values.pop() if values and isinstance(values[-1], Collection) and values[-1].open and values[-1].kind == "tuple" else None
+    remaining = dict(keywords)
+    for parameter in function.node.parameters:
+        if parameter.star == "*":
+            names[parameter.name] = Collection("tuple", [v for v in values if v is not None], open=spread is not None)
+            values = []
+        elif parameter.star == "**":
+            rest = {key: value for key, value in remaining.items() if key != "**"}
+            names[parameter.name] = Mapping(dict(rest), open="**" in remaining)
+        elif values and not parameter.keyword_only:
+            names[parameter.name] = values.pop(0) or NONE
+        elif parameter.name in remaining:
+            names[parameter.name] = remaining.pop(parameter.name)
+        elif parameter.default is not None and spread is None and "**" not in remaining:
+            names[parameter.name] = _default(it, parameter, function)
+        else:
+            names[parameter.name] = assumed(it, parameter, function)
+        if names[parameter.name] is not function.receiver:
+            it.call_it(parameter.name, names[parameter.name])
+
+
+def _default(it: Interpreter, parameter: code.Parameter, function: FunctionValue) -> Value:
+    from gradlint.facts.interpret.interpreter import Frame
+
+    assert parameter.default is not None
+    it.frames.append(Frame(function.scope, function.name))
+    try:
+        return expressions.evaluate(it, parameter.default)
+    finally:
+        it.frames.pop()
+
+
+def assumed(it: Interpreter, parameter: code.Parameter, function: FunctionValue) -> Value:
+    """What a parameter stands for that nobody visibly passes: its default as a setting, else its role from use."""
+    if parameter.default is not None:
+        value = _default(it, parameter, function)
+        if isinstance(value, Constant) and value.value is not None:
+            return Constant(value.value, default=True, place=value.place)
+        if not isinstance(value, (Constant, External)):
+            return value
+    uses = expressions.method_uses(function.node.body).get(parameter.name, frozenset())
+    return Unknown(parameter.name, "parameter", uses)
+
+
+# Local classes
+
+
+def define_class(it: Interpreter, node: code.Class) -> None:
+    """`class`: run its body for its attributes."""
+    from gradlint.facts.interpret.interpreter import Frame
+
+    bases = tuple(expressions.evaluate(it, base) for base in node.bases)
+    scope = Scope(it.scope.path, "class", it.scope)
+    cls = ClassValue(node, it.scope, bases, scope.names)
+    for decorator in node.decorators:
+        expressions.evaluate(it, decorator)
+    it.frames.append(Frame(scope, node.name, node, None, cls))
+    try:
+        with it.taped():
+            it.block(node.body)
+    finally:
+        it.frames.pop()
+    it.write(node.name, cls)
+    it.project.classes.append(cls)
+
+
+def construct(it: Interpreter, cls: ClassValue, arguments: list[Value], keywords: dict[str, Value], place: Place) -> Value:
+    """`Class(...)`: an instance, its `__init__` run."""
+    kind = modules.kind_of(cls)
+    instance = Instance(cls, kind, place=place)
+    if kind == "optimizer":
+        return _local_optimizer(it, instance, arguments, keywords, place)
+    initialise(it, instance, arguments, keywords, place)
+    if cls.opaque and any(interesting(value) for value in (*arguments, *keywords.values())):
+        it.emit(Escape(place, it.frame.function, tuple(v for v in (*arguments, *keywords.values()) if interesting(v)), cls.name))
+    return instance
+
+
+def _local_optimizer(
+    it: Interpreter, instance: Instance, arguments: list[Value], keywords: dict[str, Value], place: Place
+) -> Value:
+    """An optimizer class of the project: stepped and cleared like torch's."""
+    from gradlint.facts.interpret import library
+
+    return library.optimizer(it, f"{instance.cls.scope.path}:{instance.name}", arguments, keywords, place, known=False)
+
+
+def initialise(it: Interpreter, instance: Instance, arguments: list[Value], keywords: dict[str, Value], place: Place) -> None:
+    """Run `__init__`, or bind the fields of a dataclass."""
+    hit = instance.cls.find("__init__")
+    if hit is not None and isinstance(hit[0], FunctionValue):
+        enter(it, FunctionValue(hit[0].node, hit[0].scope, instance, hit[1]), arguments, keywords, place)
+        return
+    fields = [name for name, value in instance.cls.attributes.items() if not isinstance(value, FunctionValue)]
+    for name in fields:
+        value = instance.cls.attributes[name]
+        if isinstance(value, Constant):
+            instance.attributes[name] = Constant(value.value, default=True, place=value.place)
+    for name, value in zip(fields, arguments, strict=False):
+        instance.attributes[name] = value
+    for name, value in keywords.items():
+        if name != "**":
+            instance.attributes[name] = value
+
+
+def discover(it: Interpreter, instance: Instance, name: str) -> bool:
+    """Run the method that sets `self.name`, out of sight, if only that method does."""
+    for base in instance.cls.lineage():
+        if not isinstance(base, ClassValue):
+            continue
+        for member in base.attributes.values():
+            if not isinstance(member, FunctionValue) or not _sets(member, name):
+                continue
+            if any(frame.node is member.node for frame in it.frames):
+                continue
+            instance.pending.add(name)
+            it.quiet += 1
+            outer, it.forwards = it.forwards, []
+            try:
+                with it.taped():
+                    function = FunctionValue(member.node, member.scope, instance, base)
+                    parameters = [assumed(it, p, function) for p in member.node.parameters[1:] if not p.star and not p.keyword_only]
+                    enter(it, function, parameters, {}, it.place(None))
+            finally:
+                it.quiet -= 1
+                it.forwards = outer
+                instance.pending.discard(name)
+            if name in instance.attributes:
+                return True
+    return False
+
+
+def _sets(function: FunctionValue, name: str) -> bool:
+    node = function.node
+    if isinstance(node, code.Lambda) or not node.parameters:
+        return False
+    receiver = node.parameters[0].name
+    stack: list[object] = list(node.body)
+    while stack:
+        part = stack.pop()
+        if isinstance(part, (list, tuple)):
+            stack.extend(part)
+        elif isinstance(part, code.Assign) and any(_is_attribute(t, receiver, name) for t in part.targets):
+            return True
+        elif isinstance(part, code.Annotated) and _is_attribute(part.target, receiver, name):
+            return True
+        elif isinstance(part, (code.If, code.For, code.While, code.With)):
+            stack.append(part.body)
+            stack.append(getattr(part, "orelse", []))
+        elif isinstance(part, code.Try):
+            stack.extend((part.body, part.handlers, part.orelse, part.final))
+    return False
+
+
+def _is_attribute(target: Expr, receiver: str, name: str) -> bool:
+    if isinstance(target, code.Sequence):
+        return any(_is_attribute(item, receiver, name) for item in target.items)
+    return isinstance(target, code.Attribute) and target.name == name and isinstance(target.base, code.Name) and target.base.name == receiver
+
+
+# Bookkeeping
+
+
+def entered(it: Interpreter, value: Value) -> Value:
+    """What `with value as name` binds."""
+    if isinstance(value, Context):
+        return value.argument if value.kind == "scale_loss" and value.argument is not None else value
+    if isinstance(value, Instance):
+        hit = value.cls.find("__enter__")
+        if hit is not None and isinstance(hit[0], FunctionValue):
+            return enter(it, bound(hit[0], value, hit[1]), [], {}, it.place(None))  # type: ignore[arg-type]
+    return value
+
+
+def record(
+    it: Interpreter, name: str, arguments: list[Value], keywords: dict[str, Value], result: Value, place: Place, discarded: bool = False,
+    receiver: Value | None = None,
+) -> None:  # fmt: skip
+    """Keep a call of something known as a fact."""
+    if it.once("call", name, place):
+        inner = next((module for module in reversed(it.forwards) if module is not None), None)
+        it.facts.calls.append(
+            CallFact(name, arguments, keywords, result, place, it.frame.function, tuple(it.repeats), inner, it.recording, discarded, receiver)
+        )
+
+
+def discarded(it: Interpreter, node: code.Evaluate, value: Value) -> None:
+    """An expression statement whose value nobody takes, as `p.grad * 2`."""
+    from gradlint.facts.values import Gradient
+
+    if isinstance(node.value, (code.Binary, code.Compare)) and isinstance(value, Gradient):
+        record(it, "Gradient.operator", [], {}, value, it.place(node.at), True)
+
+
+_ENDINGS = frozenset({"sys.exit", "exit", "quit", "os._exit"})
+
+
+def ends_process(expr: Expr) -> str | None:
+    """`sys.exit()` as a statement leaves everything."""
+    return "raise" if isinstance(expr, code.Call) and expressions.text_of(expr.func) in _ENDINGS else None
+
+
+__all__ = ["apply", "assumed", "bound", "call", "constant", "construct", "enter", "is_module", "record", "unseen"]

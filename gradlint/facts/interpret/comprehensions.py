@@ -1,0 +1,94 @@
+"""Comprehensions: gone through one by one where the items are known, else one element that stands for all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradlint.facts import code
+from gradlint.facts.interpret import assign, expressions
+from gradlint.facts.interpret.loops import UNROLL, any_element, elements
+from gradlint.facts.scope import Scope
+from gradlint.facts.values import Collection, Mapping, Parameters, Steps, Tensor, Value, constant
+
+if TYPE_CHECKING:
+    from gradlint.facts.interpret.interpreter import Interpreter
+
+
+def evaluate(it: Interpreter, expr: code.Comprehension) -> Value:
+    """`[f(x) for x in xs if c]`."""
+    outer = it.frame.scope
+    it.frame.scope = Scope(outer.path, "function", outer)
+    try:
+        first = expr.generators[0]
+        iterable = expressions.evaluate(it, first.iterable)
+        if isinstance(iterable, Parameters):
+            return _parameters(it, expr, iterable)
+        if expr.kind == "dict":
+            return _mapping(it, expr)
+        return _collection(it, expr)
+    finally:
+        it.frame.scope = outer
+
+
+def _rounds(it: Interpreter, generators: list[code.Generator], index: int, action: object, budget: list[int]) -> bool:
+    """Bind every combination of items and call `action`; False if not all could be gone through."""
+    if index == len(generators):
+        budget[0] -= 1
+        action()  # type: ignore[operator]
+        return budget[0] > 0
+    generator = generators[index]
+    iterable = expressions.evaluate(it, generator.iterable)
+    known = elements(it, iterable)
+    complete = known is not None and not generator.conditions
+    items = known if known is not None else [any_element(it, iterable)]
+    if isinstance(iterable, Steps) and known is None:
+        complete = False
+    for item in items[:UNROLL]:
+        assign.bind(it, generator.target, item, it.statement)
+        for condition in generator.conditions:
+            expressions.evaluate(it, condition)
+        if not _rounds(it, generators, index + 1, action, budget):
+            return False
+    return complete
+
+
+def _collection(it: Interpreter, expr: code.Comprehension) -> Value:
+    items: list[Value] = []
+    complete = _rounds(it, expr.generators, 0, lambda: items.append(expressions.evaluate(it, expr.element)), [UNROLL])
+    element = items[0] if not complete and items else None
+    if element is not None and isinstance(element, Tensor) and len(items) == 1:
+        return Collection("list", items, True, it.place(expr.at), element)
+    kind = "list" if expr.kind != "set" else "set"
+    return Collection(kind, items, not complete, it.place(expr.at), element)
+
+
+def _mapping(it: Interpreter, expr: code.Comprehension) -> Value:
+    result = Mapping({})
+
+    def add() -> None:
+        key = constant(expressions.evaluate(it, expr.key)) if expr.key is not None else None
+        value = expressions.evaluate(it, expr.element)
+        result.items[key if key is not None else f"?{len(result.items)}"] = value
+        result.open = result.open or key is None
+
+    result.open = not _rounds(it, expr.generators, 0, add, [UNROLL]) or result.open
+    return result
+
+
+def _parameters(it: Interpreter, expr: code.Comprehension, parameters: Parameters) -> Value:
+    """`[p for p in model.parameters() if p.requires_grad]` is still the model's parameters; `p.grad` of them its gradients."""
+    consumed = parameters.consumed
+    generator = expr.generators[0]
+    assign.bind(it, generator.target, elements(it, parameters)[0], it.statement)  # type: ignore[index]
+    for condition in generator.conditions:
+        expressions.evaluate(it, condition)
+    element = expressions.evaluate(it, expr.element)
+    if isinstance(element, Tensor) and element.parameter:
+        trainable = all(_only_trainable(condition) for condition in generator.conditions)
+        return Parameters(parameters.owners, parameters.whole and trainable, expr.kind == "generator", consumed)
+    return Collection("list", [element], True, it.place(expr.at), element)
+
+
+def _only_trainable(condition: code.Expr) -> bool:
+    names = expressions.attribute_names(condition)
+    return bool(names & {"requires_grad", "grad"})

@@ -1,0 +1,400 @@
+"""Expressions: what they evaluate to, and how the code writes them."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gradlint.facts import code
+from gradlint.facts.code import Expr, Stmt
+from gradlint.facts.interpret import attributes, calls, tensors
+from gradlint.facts.model import RepeatedInstance
+from gradlint.facts.roles import last_name
+from gradlint.facts.torch_names import canonical
+from gradlint.facts.values import (
+    Choice, Collection, Constant, External, FunctionValue, Gradient, Layer, LocalModule, Mapping, Parameters, Tensor, Unknown, Value,
+    constant, is_module, merge,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from gradlint.facts.interpret.interpreter import Interpreter
+
+_BUILTINS = frozenset(dir(builtins))
+
+
+def evaluate(it: Interpreter, expr: Expr, discarded: bool = False) -> Value:
+    """What an expression stands for; `discarded` if nothing takes its value."""
+    if type(expr) is code.Call:
+        return calls.call(it, expr, discarded)
+    return _EVALUATE[type(expr)](it, expr)
+
+
+def _literal(it: Interpreter, expr: code.Literal) -> Value:
+    return Constant(expr.value, place=it.place(expr.at) if isinstance(expr.value, (int, float)) else None)
+
+
+def _name(it: Interpreter, expr: code.Name) -> Value:
+    holder = it.scope.holder(expr.name)
+    if holder is not None:
+        value = holder.get(expr.name)
+        if value is not None:
+            return value
+    if expr.name in _BUILTINS:
+        return External(expr.name)
+    module = it.scope.module
+    found = module.get(expr.name)
+    if found is not None:
+        return found
+    for star in module.stars:
+        return External(canonical(f"{star}.{expr.name}"))
+    missing = Unknown(expr.name, "value", uses_of(it, expr.name))
+    module.names[expr.name] = missing
+    return missing
+
+
+def _attribute(it: Interpreter, expr: code.Attribute) -> Value:
+    return attributes.read(it, evaluate(it, expr.base), expr.name, expr)
+
+
+def _subscript(it: Interpreter, expr: code.Subscript) -> Value:
+    base = evaluate(it, expr.base)
+    keys = [evaluate(it, index) for index in expr.index]
+    if isinstance(base, Choice):
+        return merge(_item(it, option, keys, expr) for option in base.options)
+    return _item(it, base, keys, expr)
+
+
+def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript) -> Value:
+    key = keys[0].value if len(keys) == 1 and isinstance(keys[0], Constant) else None
+    if isinstance(base, Mapping):
+        if key is not None and key in base.items:
+            return base.items[key]
+        if key is None and base.items and not base.default:
+            values = list(base.items.values())
+            return values[0] if len(values) == 1 else merge(values)
+        return it.unknown(str(key), "attribute") if key is None else base.items.setdefault(key, Unknown(str(key), "attribute"))
+    if isinstance(base, Collection):
+        if isinstance(key, int) and not base.open and -len(base.items) <= key < len(base.items):
+            return base.items[key]
+        if isinstance(expr.index[0], code.Slice):
+            return _slice(base, expr.index[0], it)
+        if base.element is not None:
+            return base.element
+        return merge(base.items) if base.items else it.unknown(last_name(text_of(expr.base)), "item")
+    if isinstance(base, Layer):
+        if isinstance(key, int) and -len(base.children) <= key < len(base.children) and base.complete:
+            return base.children[key]
+        if isinstance(key, str) and key in base.names:
+            return base.children[base.names.index(key)]
+        if isinstance(expr.index[0], code.Slice):
+            return Layer(base.kind, [], {}, it.place(expr.at), list(base.children), list(base.names), complete=False)
+        if base.children and all(isinstance(c, Layer) for c in base.children):
+            return base.children[0]
+        return it.unknown(base.name, "item", (base,))
+    if isinstance(base, Tensor):
+        return tensors.derive(it, [base], it.place(expr.at), keep_form=True, hint=base.hint)
+    if isinstance(base, Gradient):
+        return base
+    if isinstance(base, Unknown):
+        if key == "params" and (owner := attributes.param_groups_of(base)) is not None:
+            return Parameters((owner,))
+        if key is None:
+            return attributes.part(it, base, f"[{text_of(expr.index[0]) if expr.index else ''}]", text_of(expr))
+        return attributes.part(it, base, f"[{key!r}]", text_of(expr))
+    if isinstance(base, External):
+        return base
+    return it.unknown(last_name(text_of(expr.base)), "item")
+
+
+def _slice(base: Collection, index: code.Slice, it: Interpreter) -> Value:
+    bounds: list[int | None] = []
+    for part in (index.lower, index.upper, index.step):
+        value = constant(evaluate(it, part)) if part is not None else None
+        if part is not None and not isinstance(value, int):
+            return Collection(base.kind, list(base.items), open=True)
+        bounds.append(value if isinstance(value, int) else None)
+    if base.open or bounds[2] == 0:
+        return Collection(base.kind, list(base.items), open=True)
+    return Collection(base.kind, base.items[bounds[0] : bounds[1] : bounds[2]])
+
+
+def _slice_value(it: Interpreter, expr: code.Slice) -> Value:
+    for part in (expr.lower, expr.upper, expr.step):
+        if part is not None:
+            evaluate(it, part)
+    return Unknown("slice")
+
+
+def _binary(it: Interpreter, expr: code.Binary) -> Value:
+    left, right = evaluate(it, expr.left), evaluate(it, expr.right)
+    if isinstance(left, Constant) and isinstance(right, Constant):
+        folded = fold(expr.op, left, right)
+        if folded is not None:
+            return folded
+    if expr.op == "+" and isinstance(left, Collection) and isinstance(right, Collection):
+        return Collection(left.kind, [*left.items, *right.items], left.open or right.open)
+    if expr.op == "+" and isinstance(left, Parameters) and isinstance(right, Parameters):
+        return Parameters((*left.owners, *right.owners), left.whole and right.whole)
+    if expr.op == "*" and isinstance(left, Collection):
+        return _repeat(it, left, right, expr)
+    if isinstance(left, (Gradient,)) or isinstance(right, Gradient):
+        return left if isinstance(left, Gradient) else right
+    return tensors.combine(it, expr.op, left, right, it.place(expr.at))
+
+
+def _repeat(it: Interpreter, items: Collection, count: Value, expr: code.Binary) -> Value:
+    times = constant(count)
+    if len(items.items) == 1 and is_module(items.items[0]) and it.once("repeated", it.place(expr.at)):
+        number = times if isinstance(times, int) else None
+        it.facts.repeated.append(RepeatedInstance(items.items[0], number, it.place(expr.at)))
+    if isinstance(times, int) and 0 <= times * len(items.items) <= 512:
+        return Collection(items.kind, items.items * times, items.open)
+    return Collection(items.kind, list(items.items), open=True)
+
+
+def fold(op: str, left: Constant, right: Constant) -> Constant | None:
+    """Arithmetic on constants; a result made of a default is a default."""
+    a, b = left.value, right.value
+    default = left.default or right.default
+    try:
+        if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+            if op == "**" and (abs(b) > 64 or abs(a) > 1e6):
+                return None
+            result = _FOLD[op](a, b) if op in _FOLD else None
+            return Constant(result, default, left.place or right.place) if isinstance(result, (int, float)) else None
+        if op == "+" and isinstance(a, str) and isinstance(b, str) and len(a) + len(b) < 1000:
+            return Constant(a + b, default)
+    except (ArithmeticError, ValueError):
+        return None
+    return None
+
+
+_FOLD: dict[str, Callable[[Any, Any], Any]] = {
+    "+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": lambda a, b: a / b,
+    "//": lambda a, b: a // b, "%": lambda a, b: a % b, "**": lambda a, b: a**b,
+}  # fmt: skip
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "==": lambda a, b: a == b, "!=": lambda a, b: a != b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "is": lambda a, b: a is b, "is not": lambda a, b: a is not b,
+}  # fmt: skip
+
+
+def _unary(it: Interpreter, expr: code.Unary) -> Value:
+    value = evaluate(it, expr.value)
+    if isinstance(value, Constant):
+        if expr.op == "not":
+            return Constant(not value.value, value.default)
+        if expr.op == "-" and isinstance(value.value, (int, float)):
+            return Constant(-value.value, value.default, value.place)
+        return value
+    if isinstance(value, (Tensor, Gradient)):
+        return tensors.derive(it, [value], it.place(None)) if expr.op == "-" and isinstance(value, Tensor) else value
+    return it.unknown(value.hint if isinstance(value, Unknown) else "", "value", (value,) if isinstance(value, Unknown) else ())
+
+
+def _compare(it: Interpreter, expr: code.Compare) -> Value:
+    left = evaluate(it, expr.left)
+    rights = [(op, evaluate(it, right)) for op, right in expr.rest]
+    if len(rights) == 1:
+        op, right = rights[0]
+        if isinstance(left, Constant) and isinstance(right, Constant):
+            try:
+                if op in _COMPARE:
+                    return Constant(bool(_COMPARE[op](left.value, right.value)), left.default or right.default)
+            except TypeError:
+                return it.unknown("comparison")
+        if op in ("in", "not in") and isinstance(left, Constant) and not left.default and isinstance(right, Collection) and not right.open:
+            if all(isinstance(item, Constant) for item in right.items):
+                found = any(constant(item) == left.value for item in right.items)
+                return Constant(found is (op == "in"))
+        if op in ("is", "is not") and isinstance(right, Constant) and right.value is None and _surely_object(left):
+            return Constant(op == "is not", default=True)
+    return it.unknown("comparison")
+
+
+def _surely_object(value: Value) -> bool:
+    return isinstance(value, (Layer, Collection, Mapping, FunctionValue))
+
+
+def _logic(it: Interpreter, expr: code.Logic) -> Value:
+    values = [evaluate(it, value) for value in expr.values]
+    from gradlint.facts.interpret.conditions import truth
+
+    truths = [truth(value) for value in values]
+    if expr.op == "and":
+        if False in truths:
+            return Constant(False)
+        return Constant(True) if all(t is True for t in truths) else it.unknown("condition", "value")
+    kept = [value for value, known in zip(values, truths, strict=True) if known is not False]
+    if not kept:
+        return values[-1]
+    first = kept[0]
+    if truth(first) is True:
+        return first
+    return first if all(isinstance(v, Unknown) for v in kept) else merge(kept)
+
+
+def _conditional(it: Interpreter, expr: code.Conditional) -> Value:
+    from gradlint.facts.interpret.conditions import judge
+
+    decided, _ = judge(it, expr.test)
+    if decided is not None:
+        return evaluate(it, expr.body if decided else expr.orelse)
+    return merge([evaluate(it, expr.body), evaluate(it, expr.orelse)])
+
+
+def _sequence(it: Interpreter, expr: code.Sequence) -> Value:
+    from gradlint.facts.interpret.loops import elements
+
+    items: list[Value] = []
+    is_open = False
+    for item in expr.items:
+        if isinstance(item, code.Star):
+            value = evaluate(it, item.value)
+            known = elements(it, value) if not isinstance(value, Parameters) else None
+            if known is None:
+                is_open = True
+                if isinstance(value, (Parameters, Unknown)):
+                    items.append(value)
+            else:
+                items.extend(known)
+        else:
+            items.append(evaluate(it, item))
+    made = Collection(expr.kind, items, is_open, it.place(expr.at))
+    if it.repeats and expr.kind != "tuple":
+        it.births[id(made)] = it.repeats[-1]
+        it.kept.append(made)
+    return made
+
+
+def _star(it: Interpreter, expr: code.Star) -> Value:
+    return evaluate(it, expr.value)
+
+
+def _mapping(it: Interpreter, expr: code.DictDisplay) -> Value:
+    result = Mapping({})
+    for key, item in expr.items:
+        value = evaluate(it, item)
+        if key is None:
+            if isinstance(value, Mapping):
+                result.items.update(value.items)
+                result.open = result.open or value.open
+            else:
+                result.open = True
+            continue
+        name = constant(evaluate(it, key))
+        if name is None:
+            result.open = True
+            result.items[f"?{len(result.items)}"] = value
+        else:
+            result.items[name] = value
+    return result
+
+
+def _comprehension(it: Interpreter, expr: code.Comprehension) -> Value:
+    from gradlint.facts.interpret import comprehensions
+
+    return comprehensions.evaluate(it, expr)
+
+
+def _function(it: Interpreter, expr: code.Lambda) -> Value:
+    return FunctionValue(expr, it.scope, owner=it.frame.owner)
+
+
+def _walrus(it: Interpreter, expr: code.Walrus) -> Value:
+    value = evaluate(it, expr.value)
+    it.write(expr.name, value)
+    it.call_it(expr.name, value)
+    return value
+
+
+def _other(it: Interpreter, expr: code.Other) -> Value:
+    for part in expr.parts:
+        value = evaluate(it, part)
+        if expr.kind == "yield":
+            it.frame.returns.append(value)
+    if expr.kind == "string":
+        return Constant("…", default=True)
+    return it.unknown()
+
+
+_EVALUATE: dict[type, Callable[[Any, Any], Value]] = {
+    code.Literal: _literal, code.Name: _name, code.Attribute: _attribute, code.Subscript: _subscript,
+    code.Slice: _slice_value, code.Binary: _binary, code.Unary: _unary, code.Compare: _compare, code.Logic: _logic,
+    code.Conditional: _conditional, code.Sequence: _sequence, code.Star: _star, code.DictDisplay: _mapping,
+    code.Comprehension: _comprehension, code.Lambda: _function, code.Walrus: _walrus, code.Other: _other,
+}  # fmt: skip
+
+
+# How the code writes things
+
+
+def text_of(expr: Expr | None) -> str:
+    """A short spelling of an expression, for messages and as the hint of unknown values."""
+    if isinstance(expr, code.Name):
+        return expr.name
+    if isinstance(expr, code.Attribute):
+        return f"{text_of(expr.base)}.{expr.name}"
+    if isinstance(expr, code.Call):
+        inner = ", ".join(text_of(argument.value) for argument in expr.arguments[:3])
+        return f"{text_of(expr.func)}({inner})"
+    if isinstance(expr, code.Subscript):
+        return f"{text_of(expr.base)}[{', '.join(text_of(index) for index in expr.index)}]"
+    if isinstance(expr, code.Literal):
+        return repr(expr.value)
+    if isinstance(expr, code.Binary):
+        return f"{text_of(expr.left)} {expr.op} {text_of(expr.right)}"
+    if isinstance(expr, code.Compare):
+        return text_of(expr.left) + "".join(f" {op} {text_of(right)}" for op, right in expr.rest)
+    if isinstance(expr, code.Unary):
+        return f"{expr.op} {text_of(expr.value)}"
+    if isinstance(expr, code.Logic):
+        return f" {expr.op} ".join(text_of(value) for value in expr.values)
+    return "…"
+
+
+def attribute_names(body: list[Stmt] | Stmt | Expr | Any) -> set[str]:
+    """All attribute names and plain names that a piece of code mentions."""
+    found: set[str] = set()
+    stack: list[Any] = [body]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (list, tuple)):
+            stack.extend(node)
+        elif isinstance(node, code.Name):
+            found.add(node.name)
+        elif hasattr(node, "__dataclass_fields__"):
+            if isinstance(node, code.Attribute):
+                found.add(node.name)
+            stack.extend(getattr(node, name) for name in node.__dataclass_fields__ if name != "at")
+    return found
+
+
+def method_uses(body: Any) -> dict[str, frozenset[str]]:
+    """Which methods the code calls on each plain name or attribute path."""
+    uses: dict[str, set[str]] = {}
+    stack: list[Any] = [body]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (list, tuple)):
+            stack.extend(node)
+        elif hasattr(node, "__dataclass_fields__"):
+            if isinstance(node, code.Call) and isinstance(node.func, code.Attribute):
+                uses.setdefault(text_of(node.func.base), set()).add(node.func.name)
+            stack.extend(getattr(node, name) for name in node.__dataclass_fields__ if name != "at")
+    return {key: frozenset(value) for key, value in uses.items()}
+
+
+def uses_of(it: Interpreter, path: str) -> frozenset[str]:
+    """Methods called on `path` in the function being run."""
+    node = it.frame.node
+    if node is None:
+        return frozenset()
+    table = it.uses.get(id(node))
+    if table is None:
+        table = it.uses[id(node)] = method_uses(node.body)
+    return table.get(path, frozenset())
+
+
+__all__ = ["LocalModule", "attribute_names", "evaluate", "fold", "method_uses", "text_of", "uses_of"]

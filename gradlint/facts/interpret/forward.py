@@ -1,0 +1,152 @@
+"""Calling a module: its forward is run, a layer's is known from tables, an unseen one's output hangs on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradlint.facts import torch_names as names
+from gradlint.facts.events import Forward
+from gradlint.facts.interpret import calls, losses, modules, tensors
+from gradlint.facts.values import (
+    Choice, Collection, FunctionValue, Instance, Layer, Operation, Place, Tensor, Unknown, Value, merge,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from gradlint.facts.interpret.interpreter import Interpreter
+
+
+def run(it: Interpreter, module: Value, arguments: list[Value], keywords: dict[str, Value], place: Place, method: str = "forward") -> Value:
+    """`module(*arguments)`."""
+    outermost = not it.forwards
+    if isinstance(module, Instance):
+        result = _instance(it, module, arguments, keywords, place, method)
+    elif isinstance(module, Layer):
+        result = layer(it, module, arguments, keywords, place)
+    else:
+        result = unseen(it, module, arguments, keywords, place)
+    if outermost and not (isinstance(module, Layer) and module.name in names.LOSSES):
+        _attach(it, module, result)
+        it.emit(Forward(place, it.frame.function, module, result, it.recording))
+    return result
+
+
+def _attach(it: Interpreter, module: Value, result: Value) -> None:
+    """Seen from outside, an output hangs on the module as a whole."""
+    inside = {id(part) for part in modules.walk(module)}
+    for part in tensors.parts([result]):
+        if isinstance(part, Tensor) and part.roots and not part.parameter:
+            kept = frozenset(root for root in part.roots if id(root) not in inside)
+            if kept != part.roots:
+                part.roots = kept | {module}
+
+
+def _instance(
+    it: Interpreter, module: Instance, arguments: list[Value], keywords: dict[str, Value], place: Place, method: str
+) -> Value:
+    hit = module.cls.find(method)
+    if hit is None or not isinstance(hit[0], FunctionValue):
+        if method == "forward" and _is_sequential(module):
+            return layer(it, _as_sequential(module), arguments, keywords, place)
+        return unseen(it, module, arguments, keywords, place)
+    it.forwards.append(module)
+    try:
+        result = calls.enter(it, calls.bound(hit[0], module, hit[1]), arguments, keywords, place)
+    finally:
+        it.forwards.pop()
+    if isinstance(result, Unknown):
+        return unseen(it, module, [*arguments, *result.touched], keywords, place)
+    return result
+
+
+def _is_sequential(module: Instance) -> bool:
+    return "torch.nn.Sequential" in module.cls.externals() and not module.cls.opaque
+
+
+def _as_sequential(module: Instance) -> Layer:
+    found = Layer("torch.nn.Sequential", [], {}, module.place)
+    for name, child in modules.children(module):
+        found.names.append(name)
+        found.children.append(child)
+    found.complete = bool(found.children)
+    return found
+
+
+def unseen(it: Interpreter, module: Value, arguments: list[Value], keywords: dict[str, Value], place: Place) -> Tensor:
+    """The output of a module whose forward cannot be seen."""
+    sources = [*arguments, *keywords.values()]
+    result = tensors.layered(it, "unknown", module, sources, place)
+    result.chain = Operation("unknown", module, place, None)
+    result.hint = "output"
+    return result
+
+
+def layer(it: Interpreter, module: Layer, arguments: list[Value], keywords: dict[str, Value], place: Place) -> Value:
+    """A layer of torch.nn, or an installed module nobody can see into."""
+    name = module.name
+    source = arguments[0] if arguments else next(iter(keywords.values()), Unknown("input"))
+    if isinstance(source, Choice):
+        source = merge(source.options)
+    if not module.kind.startswith("torch.nn.") or module.kind in names.WRAPPERS:
+        return unseen(it, module, arguments, keywords, place)
+    if name == "Sequential":
+        return _sequential(it, module, arguments, keywords, place)
+    if name in names.LOSSES:
+        return losses.apply(it, name, module, arguments, keywords, place, {**_named(module), **module.keywords})
+    if name in names.ACTIVATIONS:
+        kind = names.ACTIVATIONS[name]
+        return tensors.activation(it, kind, source, place, module.argument(0, "dim") if kind.endswith("softmax") else None)
+    if name in names.RECURRENT:
+        return _recurrent(it, module, arguments, keywords, place)
+    if name in names.NORMS:
+        return tensors.layered(it, "norm", module, [source], place, "norm")
+    if name in names.LINEAR:
+        return tensors.layered(it, "linear", module, arguments or [source], place, "linear")
+    if name in names.CONVOLUTIONS:
+        return tensors.layered(it, "conv", module, [source], place, "linear")
+    if name in names.EMBEDDINGS:
+        return tensors.layered(it, "embedding", module, [source], place, "embedding")
+    if name == "MultiheadAttention":
+        out = tensors.layered(it, "attention", module, arguments, place)
+        return Collection("tuple", [out, tensors.layered(it, "attention", module, arguments, place)])
+    if name in names.ATTENTION:
+        return tensors.layered(it, "attention", module, [*arguments, *keywords.values()], place)
+    return _plain(it, name, module, source, place)
+
+
+def _named(module: Layer) -> dict[str, Value]:
+    return {"weight": module.arguments[0]} if module.arguments and module.name == "CrossEntropyLoss" else {}
+
+
+def _plain(it: Interpreter, name: str, module: Layer, source: Value, place: Place) -> Value:
+    """Layers without parameters: pooling, dropout, reshaping."""
+    base = source.chain if isinstance(source, Tensor) else None
+    shaping = name in ("Identity", "Flatten", "Unflatten") or "Dropout" in name
+    kind = "dropout" if "Dropout" in name else "pool" if "Pool" in name else "reshape" if shaping else "unknown"
+    op = Operation(kind, module, place, base, depth=base.depth + 1 if base else 1)
+    return tensors.derive(it, [source], place, keep_form=shaping, op=op)
+
+
+def _sequential(it: Interpreter, module: Layer, arguments: list[Value], keywords: dict[str, Value], place: Place) -> Value:
+    if not module.complete or not module.children:
+        return unseen(it, module, arguments, keywords, place)
+    it.forwards.append(None)
+    try:
+        current: Value = arguments[0] if arguments else Unknown("input")
+        for child in module.children:
+            current = run(it, child, [current], {}, place)
+    finally:
+        it.forwards.pop()
+    return current
+
+
+def _recurrent(it: Interpreter, module: Layer, arguments: list[Value], keywords: dict[str, Value], place: Place) -> Value:
+    hidden = arguments[1] if len(arguments) > 1 else keywords.get("hx")
+    out = tensors.layered(it, "recurrent", module, [*arguments[:1], hidden], place)
+    out.state_of = None
+    state = tensors.layered(it, "recurrent", module, [*arguments[:1], hidden], place)
+    state.state_of, state.hint = module, "hidden"
+    if module.name in ("RNNCell", "GRUCell"):
+        return state
+    if module.name == "LSTMCell":
+        return Collection("tuple", [state, state])
+    return Collection("tuple", [out, Collection("tuple", [state, state]) if module.name == "LSTM" else state])

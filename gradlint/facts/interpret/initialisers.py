@@ -1,0 +1,57 @@
+"""Weights set by hand: `nn.init.xavier_uniform_(layer.weight)`, `layer.weight.data.normal_(0, 0.02)`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradlint.facts.events import ManualUpdate
+from gradlint.facts.interpret import calls
+from gradlint.facts.values import Initialiser, Layer, Place, Tensor, Value, constant
+
+if TYPE_CHECKING:
+    from gradlint.facts.interpret.interpreter import Interpreter
+
+_IN_PLACE = {
+    "normal_": "normal_", "uniform_": "uniform_", "fill_": "constant_", "zero_": "zeros_", "copy_": "copy_",
+    "clamp_": "", "add_": "", "mul_": "", "sub_": "", "div_": "", "addcdiv_": "", "addcmul_": "", "lerp_": "",
+    "trunc_normal_": "trunc_normal_", "exponential_": "", "orthogonal_": "orthogonal_",
+}  # fmt: skip
+
+
+def function(it: Interpreter, name: str, arguments: list[Value], keywords: dict[str, Value], place: Place) -> Value:
+    """`torch.nn.init.*`: remember it on the layer whose weight it sets."""
+    target = arguments[0] if arguments else keywords.get("tensor")
+    kind = name.rpartition(".")[2]
+    if isinstance(target, Tensor):
+        _set(target, kind, arguments[1:], {k: v for k, v in keywords.items() if k != "tensor"}, place)
+    if kind == "calculate_gain":
+        return _gain(it, arguments, keywords)
+    return target if target is not None else it.unknown(kind)
+
+
+def _set(target: Tensor, kind: str, arguments: list[Value], keywords: dict[str, Value], place: Place) -> None:
+    if isinstance(target.owner, Layer) and target.attribute.startswith("weight"):
+        target.owner.initialised = Initialiser(kind, arguments, keywords, place)
+
+
+def in_place(
+    it: Interpreter, target: Tensor, name: str, arguments: list[Value], keywords: dict[str, Value], place: Place
+) -> bool:
+    """An in-place method of a parameter: an initialiser, or an update by hand inside a loop that trains."""
+    if name not in _IN_PLACE:
+        return False
+    kind = _IN_PLACE[name]
+    if not kind or it.repeats:
+        it.emit(ManualUpdate(place, it.frame.function, target))
+    if kind:
+        _set(target, kind, arguments, keywords, place)
+        calls.record(it, f"Parameter.{name}", arguments, keywords, target, place, receiver=target)
+    return True
+
+
+def _gain(it: Interpreter, arguments: list[Value], keywords: dict[str, Value]) -> Value:
+    from gradlint.facts.values import Constant
+
+    kind = constant(arguments[0]) if arguments else constant(keywords.get("nonlinearity"))
+    table = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": 2**0.5, "leaky_relu": 2**0.5, "selu": 0.75}
+    return Constant(table[kind]) if isinstance(kind, str) and kind in table else it.unknown("gain")

@@ -1,0 +1,428 @@
+"""State of one interpretation, and its statements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gradlint.facts import code
+from gradlint.facts.code import Span, Stmt
+from gradlint.facts.events import Branch, Condition, Event, Exit, GradEdit, Node, Rebind, Repeat, Within
+from gradlint.facts.interpret import assign, calls, conditions, expressions, imports
+from gradlint.facts.interpret.loops import items_of
+from gradlint.facts.roles import passed
+from gradlint.facts.model import AttributeWrite, BareExpression, TrainingFacts
+from gradlint.facts.scope import Journal, Scope
+from gradlint.facts.values import ClassValue, Constant, Context, FunctionValue, Instance, Method, Place, Tensor, Unknown, Value
+
+if TYPE_CHECKING:
+    from gradlint.facts.link import Project
+
+FUEL = 60_000
+"""Statements and calls interpreted for one way into a file before the rest counts as unknown."""
+DEPTH = 40
+"""Local calls inside one another before a callee counts as unknown."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """One local call (or the module itself) being run."""
+
+    scope: Scope
+    function: str
+    node: Any = None
+    receiver: Value | None = None
+    owner: ClassValue | None = None
+    returns: list[Value] = field(default_factory=list)
+    ready: bool | None = None
+
+
+class Interpreter:
+    """Runs statements over values; one per linted file, with one tape for each way in."""
+
+    def __init__(self, facts: TrainingFacts, project: Project) -> None:
+        self.facts = facts
+        self.project = project
+        self.journal = Journal()
+        self.tape: list[Node] = []
+        self.frames: list[Frame] = []
+        self.repeats: list[int] = []
+        self.quiet = 0
+        self.recording: bool | None = True
+        self.recording_place: Place | None = None
+        self.autocast = False
+        self.forwards: list[Instance | None] = []
+        self.reads: set[str] = set()
+        self.fuel = FUEL
+        self.counter = 0
+        self.statement: Span = (1, 1, 1, 1)
+        self.entered: set[int] = set()
+        self.contexts: dict[int, list[Context]] = {}
+        self.uses: dict[int, dict[str, frozenset[str]]] = {}
+        self.births: dict[int, int] = {}
+        # An id is only a key while its object lives.
+        self.kept: list[Value] = []
+        self.seen: set[tuple[object, ...]] = set()
+
+    # State
+
+    @property
+    def frame(self) -> Frame:
+        return self.frames[-1]
+
+    @property
+    def scope(self) -> Scope:
+        return self.frames[-1].scope
+
+    def place(self, at: Span | None) -> Place:
+        """Where something stands, in the file of the code being run."""
+        return Place(self.scope.path, at or self.statement)
+
+    def emit(self, event: Event) -> None:
+        """Put an event on the tape."""
+        self.tape.append(event)
+
+    @contextmanager
+    def taped(self) -> Iterator[list[Node]]:
+        """Collect events apart."""
+        outer, self.tape = self.tape, []
+        try:
+            yield self.tape
+        finally:
+            self.tape = outer
+
+    @contextmanager
+    def grad_mode(self, recording: bool | None, place: Place | None) -> Iterator[None]:
+        """Run with autograd recording on, off or unknown."""
+        before = (self.recording, self.recording_place)
+        self.recording, self.recording_place = recording, place
+        try:
+            yield
+        finally:
+            self.recording, self.recording_place = before
+
+    def once(self, *key: object) -> bool:
+        """Whether a fact should be kept now: not in a trial pass, and not twice for the same key."""
+        if self.quiet:
+            return False
+        if key in self.seen:
+            return False
+        self.seen.add(key)
+        return True
+
+    def unknown(self, hint: str = "", origin: str = "value", touched: tuple[Value, ...] = ()) -> Unknown:
+        """A new unknown value, born in the current loop."""
+        kept, graph = passed(touched)
+        value = Unknown(hint, origin, touched=kept, graph=graph)
+        if self.repeats:
+            self.births[id(value)] = self.repeats[-1]
+            self.kept.append(value)
+        return value
+
+    def call_it(self, name: str, value: Value) -> None:
+        """Remember the first name under which a value is known."""
+        if not isinstance(value, Constant):
+            self.facts.names.setdefault(id(value), name)
+            self.kept.append(value)
+        if isinstance(value, (Unknown, Tensor)) and not value.hint:
+            value.hint = name
+
+    # Statements
+
+    def block(self, statements: list[Stmt]) -> str | None:
+        """Run statements; returns how control left them (return, break, continue, raise, mixed) or None."""
+        for statement in statements:
+            self.fuel -= 1
+            if self.fuel <= 0:
+                self._exhausted()
+                return None
+            self.statement = statement.at
+            ended = _RUN[type(statement)](self, statement)
+            if ended is not None:
+                return ended
+        return None
+
+    def _exhausted(self) -> None:
+        note = f"{self.scope.path}: more than {FUEL} steps to interpret; what follows line {self.statement[0]} counts as unknown"
+        if self.fuel == 0 and note not in self.facts.bounded:
+            self.facts.bounded.append(note)
+
+    def evaluate(self, node: code.Evaluate) -> str | None:
+        value = expressions.evaluate(self, node.value, discarded=True)
+        if isinstance(node.value, code.Attribute) and self.once("bare", self.scope.path, node.at):
+            if isinstance(value, Method):
+                receiver, name = value.receiver, value.name
+            elif isinstance(value, FunctionValue):
+                receiver, name = value.receiver or value, node.value.name
+            else:
+                receiver, name = expressions.evaluate(self, node.value.base), node.value.name
+            text = expressions.text_of(node.value)
+            self.facts.bare.append(BareExpression(text, receiver, name, self.place(node.at), self.frame.function))
+        calls.discarded(self, node, value)
+        return calls.ends_process(node.value)
+
+    def assign(self, node: code.Assign) -> str | None:
+        value = expressions.evaluate(self, node.value)
+        for target in node.targets:
+            assign.bind(self, target, value, node.at)
+        return None
+
+    def annotated(self, node: code.Annotated) -> str | None:
+        if node.value is not None:
+            assign.bind(self, node.target, expressions.evaluate(self, node.value), node.at)
+        elif self.scope.kind == "class" and isinstance(node.target, code.Name):
+            self.write(node.target.name, Unknown(node.target.name, "field"))
+        return None
+
+    def augmented(self, node: code.Augmented) -> str | None:
+        assign.augment(self, node)
+        return None
+
+    def branch(self, node: code.If) -> str | None:
+        decided, condition = conditions.judge(self, node.test)
+        if decided is not None:
+            return self.block(node.body if decided else node.orelse)
+        return self.arms(condition, [lambda: self.block(node.body), lambda: self.block(node.orelse)], node.at)
+
+    def arms(self, condition: Condition, actions: list[Callable[[], str | None]], at: Span) -> str | None:
+        """Run exclusive arms from the same state and merge what goes on after them."""
+        tapes: list[list[Node]] = []
+        going: list[dict[tuple[int, str], tuple[Any, Value]]] = []
+        endings: list[str | None] = []
+        before_ready = self.frame.ready
+        for action in actions:
+            with self.taped() as tape:
+                changes, ended = self.journal.attempt(action)
+            tapes.append(tape)
+            endings.append(ended)
+            if ended is None:
+                going.append(changes)
+        if not any(ended is None for ended in endings):
+            self.frame.ready = before_ready
+        self.journal.join(going)
+        if any(tapes):
+            self.tape.append(Branch(condition, tapes, self.place(at)))
+        if all(ended is not None for ended in endings):
+            return endings[0] if len(set(endings)) == 1 else "mixed"
+        return None
+
+    def loop(self, node: code.For) -> str | None:
+        iterable = expressions.evaluate(self, node.iterable)
+        items, known = items_of(self, iterable, node)
+        if known:
+            for item in items:
+                assign.bind(self, node.target, item, node.at)
+                ended = self.block(node.body)
+                if ended == "break":
+                    _drop_exit(self.tape)
+                    return None
+                if ended in ("return", "raise", "mixed"):
+                    return ended
+                _drop_exit(self.tape)
+                if self.fuel <= 0:
+                    break
+            return self.block(node.orelse)
+        hint = expressions.text_of(node.iterable)
+        return self.repeat(node, iterable, hint, lambda: assign.bind(self, node.target, items[0], node.at), fresh=items[0])
+
+    def loop_while(self, node: code.While) -> str | None:
+        decided, _ = conditions.judge(self, node.test)
+        if decided is False:
+            return None
+        return self.repeat(node, None, expressions.text_of(node.test), lambda: None)
+
+    def repeat(
+        self, node: code.For | code.While, over: Value | None, hint: str, prepare: Callable[[], None], fresh: Value | None = None
+    ) -> str | None:
+        """Run a body to its fixpoint: once on trial to learn what one iteration changes, once from the merged state."""
+        self.counter += 1
+        number = self.counter
+        self.repeats.append(number)
+        if fresh is not None:
+            self.born(fresh, number)
+
+        def action() -> str | None:
+            prepare()
+            return self.block(node.body)
+
+        if not self.quiet:
+            self.quiet += 1
+            with self.taped():
+                changes, _ = self.journal.attempt(action)
+            self.quiet -= 1
+            self.journal.join([{}, changes])
+        with self.taped() as tape:
+            changes, _ = self.journal.attempt(action)
+        self.repeats.pop()
+        self.journal.join([{}, changes])
+        if tape:
+            self.tape.append(Repeat(tape, self.place(node.at), number, over, self.frame.function, hint))
+        self.block(node.orelse)
+        return None
+
+    def born(self, value: Value, number: int) -> None:
+        """A value differs in each iteration of loop `number`."""
+        self.births[id(value)] = number
+        self.kept.append(value)
+        for part in getattr(value, "items", ()) if not isinstance(value, Unknown) else ():
+            if isinstance(part, Value):
+                self.born(part, number)
+
+    def within(self, node: code.With) -> str | None:
+        return self._enter(node, 0)
+
+    def _enter(self, node: code.With, index: int) -> str | None:
+        if index == len(node.items):
+            return self.block(node.body)
+        expr, target = node.items[index]
+        value = expressions.evaluate(self, expr)
+        context = value if isinstance(value, Context) else None
+        if target is not None:
+            assign.bind(self, target, calls.entered(self, value), node.at)
+        if context is None:
+            return self._enter(node, index + 1)
+        return self.under(context, lambda: self._enter(node, index + 1))
+
+    def under(self, context: Context, action: Callable[[], str | None]) -> str | None:
+        """Run under a context manager that means something."""
+        recording = self.recording
+        place = self.recording_place
+        if context.kind in ("no_grad", "inference_mode"):
+            recording, place = False, context.place
+        elif context.kind == "enable_grad":
+            recording, place = True, context.place
+        elif context.kind == "set_grad_enabled":
+            value = context.argument
+            fixed = isinstance(value, Constant) and not value.default
+            recording, place = (bool(value.value) if isinstance(value, Constant) and fixed else None), context.place
+        outer = self.autocast
+        self.autocast = outer or context.kind == "autocast"
+        try:
+            with self.taped() as tape, self.grad_mode(recording, place):
+                ended = action()
+        finally:
+            self.autocast = outer
+        if tape:
+            self.tape.append(Within(context, tape, context.place))
+        return ended
+
+    def attempt(self, node: code.Try) -> str | None:
+        ended = self.block(node.body)
+        if ended is None:
+            ended = self.block(node.orelse)
+        if node.handlers:
+            self.counter += 1
+            condition = Condition(f"except {self.counter}", "an exception", loop=self.repeats[-1] if self.repeats else 0)
+            handlers: list[Callable[[], str | None]] = [lambda body=body: self.block(body) for body in node.handlers]  # type: ignore[misc]
+            if ended is None:
+                self.arms(condition, [*handlers, lambda: None], node.at)
+            else:
+                # The body leaves: only a handler goes on from here.
+                exit_node = self.tape.pop() if self.tape and isinstance(self.tape[-1], Exit) else None
+                keep = [exit_node] if exit_node is not None else []
+                left = self.arms(condition, [*handlers, lambda: self._leave(keep, ended)], node.at)
+                ended = left
+        final = self.block(node.final)
+        return final or ended
+
+    def _leave(self, nodes: list[Exit], ended: str | None) -> str | None:
+        self.tape.extend(nodes)
+        return ended
+
+    def match(self, node: code.Match) -> str | None:
+        subject = expressions.evaluate(self, node.subject)
+        self.counter += 1
+        condition = Condition(f"match {self.counter}", expressions.text_of(node.subject), loop=self.births.get(id(subject)))
+        actions: list[Callable[[], str | None]] = [lambda body=body: self.block(body) for body in node.cases]  # type: ignore[misc]
+        return self.arms(condition, [*actions, lambda: None], node.at)
+
+    def define(self, node: code.Function) -> str | None:
+        calls.define(self, node)
+        return None
+
+    def define_class(self, node: code.Class) -> str | None:
+        calls.define_class(self, node)
+        return None
+
+    def give_back(self, node: code.Return) -> str | None:
+        value = expressions.evaluate(self, node.value) if node.value is not None else Constant(None)
+        self.frame.returns.append(value)
+        self.tape.append(Exit("return", self.place(node.at)))
+        return "return"
+
+    def jump(self, node: code.Jump) -> str | None:
+        if node.value is not None:
+            expressions.evaluate(self, node.value)
+        self.tape.append(Exit(node.kind, self.place(node.at)))
+        return node.kind
+
+    def delete(self, node: code.Delete) -> str | None:
+        for target in node.targets:
+            if isinstance(target, code.Name):
+                self.journal.remove(self.scope.names, target.name)
+        return None
+
+    def check(self, node: code.Assert) -> str | None:
+        expressions.evaluate(self, node.test)
+        return None
+
+    def bring(self, node: code.Import) -> str | None:
+        imports.bring(self, node)
+        return None
+
+    def bring_from(self, node: code.ImportFrom) -> str | None:
+        imports.bring_from(self, node)
+        return None
+
+    def scoped(self, node: code.Scoped) -> str | None:
+        for name in node.names:
+            if node.kind == "global":
+                self.scope.outer[name] = self.scope.module
+            elif self.scope.parent is not None:
+                holder = self.scope.parent.holder(name)
+                if holder is not None:
+                    self.scope.outer[name] = holder
+        return None
+
+    # Names
+
+    def write(self, name: str, value: Value) -> None:
+        """Bind a name in the current scope (or where `global`/`nonlocal` put it)."""
+        scope = self.scope.outer.get(name, self.scope)
+        self.journal.write(scope.names, name, value)
+
+    def attribute_written(self, owner: Value, name: str, value: Value, at: Span) -> None:
+        """Keep `owner.name = value` as a fact, and as an event where a module or a gradient is replaced."""
+        place = self.place(at)
+        ready = self.frame.ready if owner is self.frame.receiver else None
+        if self.once("write", place, id(owner), name):
+            self.facts.writes.append(
+                AttributeWrite(owner, name, value, place, self.frame.function, ready, tuple(self.repeats))
+            )
+
+    def replaced(self, owner: Value | None, attribute: str, old: Value, new: Value, at: Span) -> None:
+        """A module gave way to another one."""
+        self.emit(Rebind(self.place(at), self.frame.function, owner, attribute, old, new))
+
+    def grad_edited(self, target: Value, at: Span) -> None:
+        """Own code wrote `.grad`."""
+        self.emit(GradEdit(self.place(at), self.frame.function, target))
+
+
+def _drop_exit(tape: list[Node]) -> None:
+    """An unrolled iteration ends in the open: its `continue` or `break` leads nowhere else."""
+    if tape and isinstance(tape[-1], Exit) and tape[-1].kind in ("continue", "break"):
+        tape.pop()
+
+
+_RUN: dict[type, Callable[[Interpreter, Any], str | None]] = {
+    code.Evaluate: Interpreter.evaluate, code.Assign: Interpreter.assign, code.Annotated: Interpreter.annotated,
+    code.Augmented: Interpreter.augmented, code.If: Interpreter.branch, code.For: Interpreter.loop,
+    code.While: Interpreter.loop_while, code.With: Interpreter.within, code.Try: Interpreter.attempt,
+    code.Match: Interpreter.match, code.Function: Interpreter.define, code.Class: Interpreter.define_class,
+    code.Return: Interpreter.give_back, code.Jump: Interpreter.jump, code.Delete: Interpreter.delete,
+    code.Assert: Interpreter.check, code.Import: Interpreter.bring, code.ImportFrom: Interpreter.bring_from,
+    code.Scoped: Interpreter.scoped,
+}  # fmt: skip

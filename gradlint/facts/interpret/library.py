@@ -1,0 +1,517 @@
+"""What installed functions and classes do, by qualified name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gradlint.facts import torch_names as names
+from gradlint.facts.events import Backward, ClipGrad, Construct, Escape, OptimizerStep
+from gradlint.facts.interpret import calls, frameworks, initialisers, losses, methods, modules, tensors
+from gradlint.facts.interpret.conditions import is_instance
+from gradlint.facts.roles import interesting, last_name
+from gradlint.facts.values import (
+    Choice, ClassValue, Collection, Constant, Context, External, FunctionValue, Instance, Layer, Loader, Mapping, Optimizer, Parameters,
+    Partial, Place, Scaler, Scheduler, Snapshot, Steps, Tensor, Unknown, Value, constant, is_module, merge,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from gradlint.facts.interpret.interpreter import Interpreter
+
+Arguments = list[Value]
+Keywords = dict[str, Value]
+
+
+def call(
+    it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool = False
+) -> Value:
+    """The result of calling an installed name, and what it does to its arguments."""
+    result = _call(it, name, arguments, keywords, place, hint)
+    if name.startswith(("torch", "lightning", "transformers", "accelerate")) or "." in name:
+        calls.record(it, name, arguments, keywords, result, place, discarded)
+    return result
+
+
+def _call(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str) -> Value:
+    handler = _EXACT.get(name)
+    if handler is not None:
+        return handler(it, name, arguments, keywords, place)
+    if _is_optimizer(name):
+        return optimizer(it, name, arguments, keywords, place)
+    if name.startswith(names.SCHEDULER_PREFIXES) or last_name(name) in names.SCHEDULER_FACTORIES:
+        return _scheduler(it, name, arguments, keywords, place)
+    if name in names.SCALERS:
+        found = Scaler(name, keywords.get("enabled") or _enabled(name, arguments), place)
+        if it.once("scaler", place):
+            it.facts.scalers.append(found)
+        return found
+    if name in names.AUTOCAST:
+        return Context("autocast", keywords.get("enabled"), place)
+    if name in names.CLIPPERS:
+        return _clip(it, name, arguments, keywords, place)
+    if name in names.WRAPPERS and (arguments or "module" in keywords):
+        wrapped = arguments[0] if arguments else keywords["module"]
+        return wrapped if is_module(wrapped) or isinstance(wrapped, (Unknown, Choice)) else it.unknown(last_name(name), "call")
+    if name.startswith("torch.nn.init."):
+        return initialisers.function(it, name, arguments, keywords, place)
+    if name.startswith("torch.nn.functional."):
+        return _functional(it, name.rpartition(".")[2], arguments, keywords, place)
+    if name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper():
+        return _layer(it, name, arguments, keywords, place)
+    if name.startswith("torch.Tensor."):
+        return _tensor_function(it, name.rpartition(".")[2], arguments, keywords, place)
+    if name.startswith("torch.") and name.count(".") == 1:
+        return _tensor_function(it, name[6:], arguments, keywords, place)
+    if name.startswith(("torch.linalg.", "torch.special.", "torch.fft.", "einops.")):
+        return tensors.derive(it, [*arguments, *keywords.values()], place)
+    found_manager = frameworks.construct(it, name, arguments, keywords, place)
+    if found_manager is not None:
+        return found_manager
+    return _other(it, name, arguments, keywords, place, hint)
+
+
+def _enabled(name: str, arguments: Arguments) -> Value | None:
+    return next((a for a in arguments if isinstance(a, Constant) and isinstance(a.value, bool)), None)
+
+
+def _is_optimizer(name: str) -> bool:
+    if not name.startswith(names.OPTIMIZER_PREFIXES) or any(name.startswith(other) for other in names.NOT_OPTIMIZERS):
+        return False
+    return name.rpartition(".")[2][:1].isupper()
+
+
+# Optimizers and what surrounds them
+
+
+def optimizer(
+    it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place, known: bool = True
+) -> Optimizer:
+    """An optimizer built over its first argument."""
+    given = arguments[0] if arguments else keywords.get("params", keywords.get("parameters"))
+    settings = {key: value for key, value in keywords.items() if key not in ("params", "parameters")}
+    if len(arguments) > 1:
+        settings.setdefault("lr", arguments[1])
+    groups: list[dict[str, Value]] = []
+    parameters: list[Value] = []
+    for part in _groups(given):
+        if isinstance(part, Mapping) and "params" in part.items:
+            parameters.append(part.items["params"])
+            groups.append({str(key): value for key, value in part.items.items() if key != "params"})
+        elif part is not None:
+            parameters.append(part)
+    for value in parameters:
+        _consume(value, place)
+    found = Optimizer(name, tuple(parameters), settings, place, known, tuple(groups))
+    if it.once("optimizer", place):
+        it.facts.optimizers.append(found)
+    it.emit(Construct(place, it.frame.function, found))
+    return found
+
+
+def _groups(given: Value | None) -> list[Value | None]:
+    if isinstance(given, Collection) and any(isinstance(item, Mapping) for item in given.items):
+        return list(given.items)
+    if isinstance(given, Choice):
+        return list(given.options)
+    return [given]
+
+
+def _consume(value: Value, place: Place) -> None:
+    if isinstance(value, Parameters) and value.exhaustible and value.consumed is None:
+        value.consumed = place
+
+
+def _scheduler(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    target = arguments[0] if arguments else keywords.get("optimizer")
+    if isinstance(target, Constant) and last_name(name) == "get_scheduler":
+        target = keywords.get("optimizer", arguments[1] if len(arguments) > 1 else None)
+    if last_name(name) in ("SequentialLR", "ChainedScheduler") and isinstance(target, Collection):
+        inner = target.items[0] if target.items else None
+        target = inner.optimizer if isinstance(inner, Scheduler) else None
+    found = Scheduler(name, target, arguments, keywords, place)
+    if it.once("scheduler", place):
+        it.facts.schedulers.append(found)
+    it.emit(Construct(place, it.frame.function, found))
+    return found
+
+
+def _clip(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    target = arguments[0] if arguments else keywords.get("parameters", Unknown("parameters"))
+    limit = None
+    for key, position in (("max_norm", 1), ("clip_value", 1), ("value", 1)):
+        limit = limit or methods.argument(arguments, keywords, position, key)
+    it.emit(ClipGrad(place, it.frame.function, names.CLIPPERS[name], target, limit))
+    return it.unknown("grad_norm")
+
+
+def _backward(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    given = arguments[0] if arguments else keywords.get("tensors", Unknown("loss"))
+    loss = given.items[0] if isinstance(given, Collection) and given.items else given
+    it.emit(Backward(place, it.frame.function, loss, keywords.get("retain_graph"), keywords.get("create_graph")))
+    return Constant(None)
+
+
+def _grad(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    found = tensors.derive(it, arguments[:1], place)
+    found.mystery, found.loss, found.form, found.chain = True, None, None, None
+    return Collection("tuple", [found], open=True, element=found)
+
+
+def _distributed_backward(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    it.facts.frameworks.add("distributed autograd")
+    return Constant(None)
+
+
+def _xla_step(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    if arguments:
+        it.emit(OptimizerStep(place, it.frame.function, arguments[0], External(name)))
+    return Constant(None)
+
+
+# Modules
+
+
+def _layer(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    if name in ("torch.nn.Parameter", "torch.nn.UninitializedParameter"):
+        return parameter(it, name, arguments, keywords, place)
+    if name == "torch.nn.Module":
+        return Layer(name, arguments, keywords, place, complete=False)
+    found = Layer(name, arguments, keywords, place)
+    if found.name in names.CONTAINERS:
+        modules.container(found)
+    if it.once("layer", place):
+        it.facts.layers.append(found)
+    return found
+
+
+def parameter(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    """`nn.Parameter(...)`."""
+    found = Tensor(mystery=False, parameter=True, hint="parameter", place=place, attribute="weight")
+    frozen = keywords.get("requires_grad") or (arguments[1] if len(arguments) > 1 else None)
+    if not (isinstance(frozen, Constant) and frozen.value is False):
+        found.roots = frozenset((found,))
+    return found
+
+
+# Functions of torch and torch.nn.functional
+
+
+def _functional(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    if name in names.FUNCTIONAL_LOSSES:
+        return losses.apply(it, names.FUNCTIONAL_LOSSES[name], External(f"F.{name}"), arguments, keywords, place, {})
+    source = arguments[0] if arguments else keywords.get("input", Unknown("input"))
+    if name in names.FUNCTIONAL_ACTIVATIONS:
+        dim = methods.argument(arguments, keywords, 1, "dim") if "softmax" in name else None
+        return tensors.activation(it, name.rstrip("_"), source, place, dim)
+    if name == "one_hot":
+        return tensors.cut(it, source, "non-differentiable one_hot", place)
+    from gradlint.facts.values import Operation
+
+    base = source.chain if isinstance(source, Tensor) else None
+    kinds = {"dropout": "dropout", "layer_norm": "norm", "batch_norm": "norm", "group_norm": "norm", "rms_norm": "norm"}
+    kind = "pool" if "pool" in name else kinds.get(name, "unknown")
+    op = Operation(kind, External(f"F.{name}"), place, base, depth=base.depth + 1 if base else 1)
+    sources = [*arguments, *keywords.values()]
+    return tensors.derive(it, sources, place, keep_form=name.startswith("dropout"), op=op)
+
+
+def _tensor_function(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    """`torch.name(...)`."""
+    first = arguments[0] if arguments else keywords.get("input")
+    if name in ("tensor", "as_tensor", "Tensor", "FloatTensor", "from_numpy"):
+        wants = constant(keywords.get("requires_grad"))
+        cut = tensors.cut(it, first, "tensor", place) if isinstance(first, (Tensor, Unknown)) else None
+        if isinstance(cut, Tensor) and name != "as_tensor":
+            cut.attribute = "requires_grad" if wants else ""
+            return cut
+        if isinstance(first, Tensor) and name == "as_tensor":
+            return first
+        found = Tensor(mystery=False, place=place, hint="tensor")
+        if wants:
+            found.roots, found.attribute = frozenset((found,)), "leaf"
+        return found
+    if name in names.FACTORIES and name not in ("zeros_like", "ones_like"):
+        found = Tensor(mystery=False, place=place, hint=name)
+        if constant(keywords.get("requires_grad")) is True:
+            found.roots, found.attribute, found.parameter, found.owner = frozenset((found,)), "leaf", True, found
+        return found if name != "load" else Unknown("checkpoint", "value")
+    if name in names.FUNCTIONAL_ACTIVATIONS and first is not None:
+        return tensors.activation(it, name.rstrip("_"), first, place, methods.argument(arguments, keywords, 1, "dim"))
+    if name in ("cat", "concat", "stack", "hstack", "vstack", "concatenate"):
+        return tensors.derive(it, [first], place)
+    if isinstance(first, Tensor):
+        return methods.call(it, first, name, arguments[1:], keywords, place, f"torch.{name}")
+    if name in names.NON_DIFFERENTIABLE and first is not None:
+        return tensors.cut(it, first, f"non-differentiable {name}", place)
+    if first is None or not tensors.parts([*arguments, *keywords.values()]):
+        return it.unknown(name, "call")
+    return tensors.derive(it, [*arguments, *keywords.values()], place)
+
+
+# Python's own
+
+
+def _isinstance(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    if len(arguments) == 2:
+        answer = is_instance(it, arguments[0], arguments[1])
+        if answer is not None:
+            return Constant(answer)
+    return it.unknown("isinstance")
+
+
+def _length(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    from gradlint.facts.interpret.loops import elements
+
+    given = arguments[0] if arguments else Unknown()
+    known = elements(it, given) if isinstance(given, (Collection, Layer, Mapping)) else None
+    return Constant(len(known), default=bool(it.repeats)) if known is not None else it.unknown("len")
+
+
+def _steps(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    return Steps(last_name(name), arguments)
+
+
+def _through(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    """tqdm and friends: what goes in comes out."""
+    return arguments[0] if arguments else keywords.get("iterable", it.unknown(last_name(name), "call"))
+
+
+def _sequence(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    from gradlint.facts.interpret.loops import any_element, elements
+
+    if not arguments:
+        made = Collection(name if name in ("list", "tuple", "set") else "list", [], place=place)
+        if it.repeats:
+            it.births[id(made)] = it.repeats[-1]
+            it.kept.append(made)
+        return made
+    given = arguments[0]
+    if isinstance(given, Parameters):
+        _consume(given, place)
+        return Parameters(given.owners, given.whole, False, None, given.named)
+    known = elements(it, given)
+    if known is None:
+        return given if isinstance(given, Unknown) else Collection("list", [], True, place, any_element(it, given))
+    return Collection("list", known[::-1] if name == "reversed" else known, False, place)
+
+
+def _filter(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    given = arguments[-1] if arguments else Unknown()
+    if isinstance(given, Parameters):
+        return Parameters(given.owners, given.whole, True, given.consumed)
+    if name == "map" and isinstance(given, Collection) and arguments:
+        results = [calls.apply(it, arguments[0], [item], {}, place, "map") for item in given.items]
+        return Collection("list", results, given.open)
+    if name == "map" and len(arguments) == 2 and isinstance(arguments[0], FunctionValue):
+        from gradlint.facts.interpret.loops import any_element
+
+        element = calls.apply(it, arguments[0], [any_element(it, given)], {}, place, "map")
+        return Collection("list", [element], True, place, element)
+    return Collection("list", list(given.items), True) if isinstance(given, Collection) else it.unknown("filter", "call", (given,))
+
+
+def _chain(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    flat = arguments
+    if name.endswith("from_iterable") and arguments and isinstance(arguments[0], Collection):
+        flat = arguments[0].items
+    sets = [value for value in flat if isinstance(value, Parameters)]
+    if sets and len(sets) == len(flat):
+        return Parameters(tuple(owner for s in sets for owner in s.owners), all(s.whole for s in sets), True)
+    items = [item for value in flat if isinstance(value, Collection) for item in value.items]
+    return Collection("list", items or list(flat), True)
+
+
+def _sum(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    inside = tensors.parts(arguments)
+    if any(isinstance(part, Tensor) for part in inside):
+        result = tensors.derive(it, arguments, place)
+        losses_inside = [part.loss for part in inside if isinstance(part, Tensor) and part.loss is not None]
+        result.loss = losses_inside[0] if losses_inside else None
+        return result
+    numbers = [part for part in (arguments[0].items if arguments and isinstance(arguments[0], Collection) else arguments)]
+    if len(numbers) == 1 or not all(isinstance(part, Constant) for part in numbers):
+        return it.unknown(name, "value", tuple(inside))
+    values = [part.value for part in numbers if isinstance(part, Constant) and isinstance(part.value, (int, float))]
+    if len(values) != len(numbers) or not values:
+        return it.unknown(name)
+    default = any(isinstance(part, Constant) and part.default for part in numbers)
+    table: dict[str, Callable[[list[int | float]], int | float]] = {"max": max, "min": min, "sum": sum}
+    return Constant(table[name](values), default)
+
+
+def _number(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    given = arguments[0] if arguments else Constant(0)
+    if isinstance(given, Constant) and isinstance(given.value, (int, float, str)):
+        try:
+            return Constant({"float": float, "int": int, "str": str, "bool": bool}[name](given.value), given.default, given.place)
+        except (ValueError, OverflowError):
+            return it.unknown(name)
+    if isinstance(given, (Tensor, Unknown)) and name in ("float", "int"):
+        return tensors.cut(it, given, "item", place)
+    return it.unknown(name)
+
+
+def _copy(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    given = arguments[0] if arguments else Unknown()
+    deep = name.endswith("deepcopy")
+    if isinstance(given, Snapshot):
+        return Snapshot(given.module, place, copied=deep)
+    if isinstance(given, Layer):
+        copied = Layer(given.kind, given.arguments, given.keywords, given.place, list(given.children), list(given.names), given.complete)
+        return copied
+    if isinstance(given, Instance):
+        return Instance(given.cls, given.kind, dict(given.attributes), given.place, given.assumed)
+    if isinstance(given, Unknown):
+        return Unknown(given.hint, given.origin, given.uses)
+    return given
+
+
+def _partial(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    return Partial(arguments[0], arguments[1:], dict(keywords)) if arguments else it.unknown(name)
+
+
+def _getattr(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    from gradlint.facts import code
+    from gradlint.facts.interpret import attributes
+
+    if len(arguments) < 2:
+        return it.unknown(name)
+    key = constant(arguments[1])
+    if isinstance(key, str) and key != "…":
+        if isinstance(arguments[0], Instance) and len(arguments) == 3 and key not in arguments[0].attributes:
+            hit = arguments[0].cls.find(key)
+            if hit is None:
+                return arguments[2]
+        return attributes.read(it, arguments[0], key, code.Attribute(code.Name("object", None), key, None))
+    if isinstance(arguments[0], External) and arguments[0].name in ("torch.optim", "torch.nn"):
+        return Unknown("optimizer_class" if arguments[0].name == "torch.optim" else "module_class", "call")
+    return it.unknown("attribute", "attribute")
+
+
+def _setattr(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    if len(arguments) == 3 and isinstance(arguments[0], Instance):
+        key = constant(arguments[1])
+        label = key if isinstance(key, str) and key != "…" else f"?{len(arguments[0].attributes)}"
+        it.attribute_written(arguments[0], label, arguments[2], place.at)
+        it.journal.write(arguments[0].attributes, label, arguments[2])
+    return Constant(None)
+
+
+def _mapping(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    made = Mapping({key: value for key, value in keywords.items() if key != "**"}, open="**" in keywords)
+    given = arguments[0] if arguments else None
+    if isinstance(given, Mapping):
+        made.items = {**given.items, **made.items}
+        made.open = made.open or given.open
+    elif isinstance(given, Collection):
+        for item in given.items:
+            if isinstance(item, Collection) and len(item.items) == 2 and constant(item.items[0]) is not None:
+                made.items[constant(item.items[0])] = item.items[1]
+            else:
+                made.open = True
+        made.open = made.open or given.open
+    elif given is not None and not isinstance(given, External):
+        made.open = True
+    return made
+
+
+def _parser(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    return Mapping({}, open=True, default=True)
+
+
+def _field(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    if "default" in keywords:
+        return keywords["default"]
+    factory = keywords.get("default_factory")
+    return calls.apply(it, factory, [], {}, place, "factory") if factory is not None else Unknown("field", "field")
+
+
+def _super_init(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    if arguments and arguments[0] is it.frame.receiver:
+        it.frame.ready = True
+    return Constant(None)
+
+
+def _context(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    kind = last_name(name)
+    if arguments and isinstance(arguments[0], FunctionValue):
+        it.contexts[id(arguments[0].node)] = [Context(kind, None, place)]
+        return arguments[0]
+    given = arguments[0] if arguments else keywords.get("mode")
+    if kind in ("no_grad", "inference_mode") and isinstance(given, Constant) and given.value is False:
+        return Context("enable_grad", None, place)
+    if kind == "set_grad_enabled" and it.statement == place.at:
+        # A plain call switches the mode for good.
+        it.recording = bool(constant(given)) if isinstance(given, Constant) and not given.default else None
+        it.recording_place = place
+    return Context(kind, given, place)
+
+
+def _loader(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    return Loader(arguments, keywords, place)
+
+
+def _checkpoint(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    rest = {key: value for key, value in keywords.items() if key not in ("use_reentrant", "preserve_rng_state")}
+    return calls.apply(it, arguments[0], arguments[1:], rest, place, "checkpoint") if arguments else it.unknown(name)
+
+
+def _unwrap(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    """`multiply_no_nan`-like helpers with one model argument that come back as that model."""
+    return arguments[0] if arguments else it.unknown(name)
+
+
+def _other(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str) -> Value:
+    """An installed function nobody described."""
+    if name.startswith(names.HARMLESS_PREFIXES):
+        return it.unknown(last_name(name), "value")
+    last = last_name(name)
+    if name.startswith("torch.utils.data."):
+        return it.unknown(last, "value")
+    if _makes_module(name):
+        return Layer(name, arguments, keywords, place, complete=False)
+    values = [*arguments, *keywords.values()]
+    escaping = tuple(v for v in values if interesting(v) and not isinstance(v, Tensor))
+    if escaping:
+        it.emit(Escape(place, it.frame.function, escaping, hint))
+    inside = tensors.parts(values)
+    if any(isinstance(part, Tensor) and (part.roots or part.cuts) for part in inside):
+        result = tensors.derive(it, values, place, hint=last)
+        result.mystery = result.mystery or not result.roots
+        result.chain = None
+        return result
+    return it.unknown(last, "call", (*escaping, *[p for p in inside if isinstance(p, Tensor)]))
+
+
+def _makes_module(name: str) -> bool:
+    last = last_name(name)
+    if name.startswith(("torchvision.models.", "timm.create_model", "torch.hub.load", "segmentation_models_pytorch.")):
+        return not last.endswith("_Weights") and "_Weights." not in name
+    if name.startswith(("transformers.", "peft.", "diffusers.", "sentence_transformers.")):
+        if last in ("from_pretrained", "from_config") or "For" in last or last.endswith("Model"):
+            owner = name.split(".")[-2] if last.startswith("from_") else last
+            return "Model" in owner or "For" in owner or "Transformer" in owner or owner.startswith("UNet") or owner.startswith("Autoencoder")
+        return last == "get_peft_model"
+    return name.startswith("torch_geometric.nn.") and last[:1].isupper()
+
+
+Handler = Callable[["Interpreter", str, Arguments, Keywords, Place], Value]
+_EXACT: dict[str, Handler] = {
+    "isinstance": _isinstance, "len": _length, "range": _steps, "enumerate": _steps, "zip": _steps, "reversed": _steps,
+    "itertools.count": _steps, "iter": _through, "tqdm.tqdm": _through, "tqdm.trange": _steps,
+    "tqdm.auto.tqdm": _through, "tqdm.notebook.tqdm": _through, "rich.progress.track": _through,
+    "list": _sequence, "tuple": _sequence, "set": _sequence, "sorted": _sequence, "filter": _filter, "map": _filter,
+    "itertools.chain": _chain, "itertools.chain.from_iterable": _chain, "sum": _sum, "max": _sum, "min": _sum,
+    "float": _number, "int": _number, "str": _number, "bool": _number, "copy.deepcopy": _copy, "copy.copy": _copy,
+    "functools.partial": _partial, "getattr": _getattr, "setattr": _setattr, "dict": _mapping,
+    "collections.OrderedDict": _mapping, "collections.defaultdict": _mapping, "types.SimpleNamespace": _mapping,
+    "argparse.Namespace": _mapping, "easydict.EasyDict": _mapping, "argparse.ArgumentParser": _parser,
+    "configargparse.ArgumentParser": _parser, "dataclasses.field": _field, "torch.nn.Module.__init__": _super_init,
+    "torch.no_grad": _context, "torch.inference_mode": _context, "torch.enable_grad": _context,
+    "torch.set_grad_enabled": _context, "torch.autograd.backward": _backward, "torch.autograd.grad": _grad,
+    "torch.distributed.autograd.backward": _distributed_backward, "torch_xla.core.xla_model.optimizer_step": _xla_step,
+    "torch.utils.data.DataLoader": _loader, "torch.utils.checkpoint.checkpoint": _checkpoint,
+    "itertools.cycle": _through, "typing.cast": lambda it, n, a, k, p: a[1] if len(a) > 1 else it.unknown(n),
+}  # fmt: skip
+
+__all__ = ["ClassValue", "call", "merge", "optimizer", "parameter"]

@@ -1,0 +1,159 @@
+"""Modules as trees: their children, what a container holds, what a class turns out to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gradlint.facts.code import Span
+from gradlint.facts.torch_names import LIGHTNING_BASES, MODE_DEPENDENT, MODULE_BASES
+from gradlint.facts.values import ClassValue, Collection, Instance, Layer, Mapping, Unknown, Value, is_module
+
+if TYPE_CHECKING:
+    from gradlint.facts.interpret.interpreter import Interpreter
+
+MODULE_METHODS = frozenset({
+    "parameters", "named_parameters", "train", "eval", "zero_grad", "state_dict", "load_state_dict", "modules",
+    "named_modules", "children", "named_children", "apply", "to", "cuda", "cpu", "half", "float", "double", "bfloat16",
+    "requires_grad_", "register_buffer", "register_parameter", "add_module", "register_module", "register_forward_hook",
+    "register_full_backward_hook", "register_forward_pre_hook", "buffers", "named_buffers", "get_submodule", "forward",
+    "type", "share_memory", "compile", "no_sync", "append", "extend", "insert", "items", "values", "keys", "__call__",
+})  # fmt: skip
+
+
+def kind_of(cls: ClassValue) -> str:
+    """module, lightning, optimizer, function, dataset or object, by the installed classes a local class derives from."""
+    names = cls.externals()
+    if any(name in LIGHTNING_BASES or name.endswith(".LightningModule") for name in names):
+        return "lightning"
+    if any(name in MODULE_BASES or _library_module(name) for name in names):
+        return "module"
+    if any(name in ("torch.optim.Optimizer", "torch.optim.optimizer.Optimizer") or name.startswith("torch.optim.") for name in names):
+        return "scheduler" if any("lr_scheduler" in name for name in names) else "optimizer"
+    if any(name in ("torch.autograd.Function", "torch.autograd.function.Function") for name in names):
+        return "function"
+    if any(name.endswith("Dataset") for name in names):
+        return "dataset"
+    if any(name.endswith("Trainer") for name in names):
+        return "trainer"
+    return "object"
+
+
+def _library_module(name: str) -> bool:
+    """Model classes of well-known libraries that derive from nn.Module."""
+    last = name.rpartition(".")[2]
+    if name.startswith("transformers."):
+        return last.endswith(("Model", "PreTrainedModel")) or "For" in last
+    if name.startswith("torchvision.models."):
+        return last[:1].isupper()
+    if name.startswith("torch_geometric.nn."):
+        return last in ("MessagePassing", "GCNConv", "GATConv", "SAGEConv") or last.endswith("Conv")
+    return name.startswith("torch.nn.") and last[:1].isupper() and "." not in name[len("torch.nn.") :]
+
+
+def children(module: Value) -> list[tuple[str, Value]]:
+    """Direct sub-modules with their names, in order of registration."""
+    if isinstance(module, Layer):
+        return list(zip(module.names, module.children, strict=True))
+    if isinstance(module, Instance):
+        return [(name, value) for name, value in module.attributes.items() if is_module(value) and value is not module]
+    return []
+
+
+def walk(module: Value, seen: set[int] | None = None) -> Iterator[Value]:
+    """A module and all modules below it, each once."""
+    seen = set() if seen is None else seen
+    if id(module) in seen:
+        return
+    seen.add(id(module))
+    yield module
+    for _, child in children(module):
+        yield from walk(child, seen)
+
+
+def complete(module: Value) -> bool:
+    """Whether everything below a module can be seen."""
+    for part in walk(module):
+        if isinstance(part, Layer) and (not part.complete or (not part.kind.startswith("torch.nn."))):
+            return False
+        if isinstance(part, Instance):
+            if part.cls.opaque or any(not name.startswith("torch.") and not name.startswith("lightning.") for name in part.cls.externals()):
+                return False
+            if any(isinstance(value, Unknown) and value.origin != "attribute" for value in part.attributes.values()):
+                return False
+    return True
+
+
+def holds(module: Value, part: Value) -> bool:
+    """Whether `part` is `module` or lies below it."""
+    return any(found is part for found in walk(module))
+
+
+def mode_dependent(module: Value) -> bool | None:
+    """Whether train and eval mode differ for a module; None if not all of it can be seen."""
+    for part in walk(module):
+        if isinstance(part, Layer) and (part.name in MODE_DEPENDENT or _dropout_argument(part)):
+            return True
+    return False if complete(module) else None
+
+
+def _dropout_argument(layer: Layer) -> bool:
+    found = layer.keywords.get("dropout")
+    if found is not None:
+        return getattr(found, "value", 1) != 0
+    return layer.name.startswith("Transformer")
+
+
+def set_child(it: Interpreter, layer: Layer, name: str, value: Value, at: Span) -> None:
+    """`model.fc = …` on an installed module."""
+    if not is_module(value):
+        return
+    if name in layer.names:
+        index = layer.names.index(name)
+        old = layer.children[index]
+        if old is not value:
+            it.replaced(layer, name, old, value, at)
+        layer.children[index] = value
+        return
+    if name.isdigit() and not layer.names:
+        layer.complete = False
+    it.replaced(layer, name, Unknown(name, "attribute"), value, at)
+    layer.children.append(value)
+    layer.names.append(name)
+
+
+def container(layer: Layer) -> None:
+    """Fill Sequential, ModuleList and ModuleDict from their arguments."""
+    if layer.name == "Sequential" and len(layer.arguments) == 1 and isinstance(layer.arguments[0], Mapping):
+        _from_mapping(layer, layer.arguments[0])
+        return
+    if layer.name == "Sequential":
+        _extend(layer, layer.arguments, False)
+        return
+    if not layer.arguments:
+        return
+    given = layer.arguments[0]
+    if isinstance(given, Collection):
+        _extend(layer, given.items, given.open)
+    elif isinstance(given, Mapping):
+        _from_mapping(layer, given)
+    elif isinstance(given, Layer):
+        _extend(layer, given.children, not given.complete)
+    else:
+        layer.complete = False
+
+
+def _extend(layer: Layer, items: list[Value], is_open: bool) -> None:
+    for item in items:
+        if isinstance(item, Collection) and len(item.items) == 2 and is_module(item.items[1]):
+            item = item.items[1]
+        layer.names.append(str(len(layer.names)))
+        layer.children.append(item)
+    layer.complete = layer.complete and not is_open and all(is_module(item) for item in layer.children)
+
+
+def _from_mapping(layer: Layer, given: Mapping) -> None:
+    for key, value in given.items.items():
+        layer.names.append(str(key))
+        layer.children.append(value)
+    layer.complete = not given.open and all(is_module(child) for child in layer.children)

@@ -1,0 +1,160 @@
+"""Ways into a file: the script itself, then every module class, and every function or method nobody visibly calls."""
+
+from __future__ import annotations
+
+from gradlint.facts import code
+from gradlint.facts.events import Repeat, Run
+from gradlint.facts.interpret import calls, expressions, forward, modules
+from gradlint.facts.interpret.interpreter import FUEL, Frame, Interpreter
+from gradlint.facts.model import FunctionFact, ModuleDef, Stack
+from gradlint.facts.scope import Scope
+from gradlint.facts.values import ClassValue, FunctionValue, Instance, Place, Tensor, Unknown, Value
+
+_FRAMEWORK_LOOPS = frozenset({"training_step"})
+"""Methods that a framework calls once a batch."""
+
+
+def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
+    """Run a linted file in every way there is into it."""
+    frame = Frame(scope, "<module>")
+    it.frames.append(frame)
+    _run(it, Run("<module>", program.path), lambda: it.block(program.body))
+    mentioned = _mentions(program)
+    classes = [cls for cls in it.project.classes if cls.scope.path == program.path]
+    for cls in classes:
+        _class(it, cls)
+    functions = [v for v in scope.names.values() if isinstance(v, FunctionValue) and v.scope.path == program.path]
+    for wanted in (False, True):
+        for function in functions:
+            if isinstance(function.node, code.Function) and id(function.node) not in it.entered:
+                if mentioned.get(function.name, 0) > 0 and not wanted:
+                    continue
+                _function(it, function)
+    _sequentials(it)
+    it.frames.pop()
+
+
+def _run(it: Interpreter, run: Run, action: object) -> Run:
+    it.fuel = FUEL
+    it.quiet, it.repeats, it.forwards, it.recording = 0, [], [], True
+    with it.taped() as tape:
+        action()  # type: ignore[operator]
+    run.tree = tape
+    it.facts.runs.append(run)
+    return run
+
+
+def _mentions(program: code.Program) -> dict[str, int]:
+    """How often each name of a definition is mentioned outside its own definition."""
+    counts: dict[str, int] = {}
+    for statement in program.body:
+        own = statement.name if isinstance(statement, (code.Function, code.Class)) else ""
+        for name in expressions.attribute_names(statement):
+            if name != own:
+                counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _function(it: Interpreter, function: FunctionValue, receiver: Instance | None = None) -> None:
+    parameters = function.node.parameters[1:] if receiver is not None else function.node.parameters
+    name = f"{receiver.name}.{function.name}" if receiver is not None else function.name
+    arguments: dict[str, Value] = {}
+    for parameter in parameters:
+        if not parameter.star:
+            arguments[parameter.name] = calls.assumed(it, parameter, function)
+    bound = FunctionValue(function.node, function.scope, receiver, function.owner)
+    place = Place(function.scope.path, function.node.at or (1, 1, 1, 1))
+    managed = receiver.kind if receiver is not None and receiver.kind in ("lightning", "trainer") else ""
+    run = _run(it, Run(name, function.scope.path, managed=managed), lambda: calls.enter(it, bound, [], arguments, place))
+    if function.name in _FRAMEWORK_LOOPS and run.tree:
+        it.counter += 1
+        run.tree = [Repeat(run.tree, place, it.counter, None, name, "batches")]
+    if isinstance(function.node, code.Function):
+        it.facts.functions.append(FunctionFact(name, place, False))
+
+
+def _class(it: Interpreter, cls: ClassValue) -> None:
+    """Build an example of a class and go into its methods; a module's forward shows what it computes."""
+    kind = modules.kind_of(cls)
+    if kind == "function":
+        return
+    place = Place(cls.scope.path, cls.node.at)
+    instance = Instance(cls, kind, place=place, assumed=True)
+    hit = cls.find("__init__")
+    init = hit[0] if hit is not None and isinstance(hit[0], FunctionValue) else None
+
+    def build() -> None:
+        keywords: dict[str, Value] = {}
+        if init is not None:
+            for parameter in init.node.parameters[1:]:
+                if not parameter.star:
+                    keywords[parameter.name] = calls.assumed(it, parameter, init)
+        calls.initialise(it, instance, [], keywords, place)
+
+    _run(it, Run(f"{cls.name}.__init__", cls.scope.path), build)
+    if kind in ("module", "lightning"):
+        _module(it, cls, instance, place)
+    methods = [
+        (member, base)
+        for base in cls.lineage()
+        if isinstance(base, ClassValue) and base.scope.path == cls.scope.path
+        for member in base.attributes.values()
+        if isinstance(member, FunctionValue) and isinstance(member.node, code.Function)
+    ]
+    inside = expressions.attribute_names([member.node.body for member, _ in methods])
+    for wanted in (False, True):
+        for member, base in methods:
+            if id(member.node) in it.entered or member.name in ("__init__", "forward") or calls.is_property(it, member):
+                continue
+            if member.name in inside and not wanted:
+                continue
+            static = calls.bound(member, instance, base)
+            receiver = instance if isinstance(static, FunctionValue) and static.receiver is not None else None
+            _function(it, FunctionValue(member.node, member.scope, None, base), receiver)
+
+
+def _module(it: Interpreter, cls: ClassValue, instance: Instance, place: Place) -> None:
+    hit = cls.find("forward")
+    found = ModuleDef(cls, instance, place)
+    it.facts.modules.append(found)
+    if hit is None or not isinstance(hit[0], FunctionValue):
+        return
+    function = hit[0]
+    arguments: dict[str, Value] = {}
+    for parameter in function.node.parameters[1:]:
+        if not parameter.star:
+            value = calls.assumed(it, parameter, function)
+            arguments[parameter.name] = Unknown(parameter.name, "item") if isinstance(value, Unknown) else value
+    it.reads = set()
+
+    def apply() -> None:
+        found.output = forward.run(it, instance, [], arguments, place)
+
+    _run(it, Run(f"{cls.name}.forward", cls.scope.path), apply)
+    found.reads = frozenset(it.reads)
+    for output in _outputs(found.output):
+        if output.chain is not None:
+            it.facts.stacks.append(Stack(instance, place, output.chain))
+
+
+def _outputs(value: Value | None) -> list[Tensor]:
+    from gradlint.facts.interpret.tensors import parts
+
+    return [part for part in parts([value]) if isinstance(part, Tensor)][:4]
+
+
+def _sequentials(it: Interpreter) -> None:
+    """Stacks of the Sequentials that stand on their own, outside any class's forward."""
+    for layer in list(it.facts.layers):
+        if layer.name != "Sequential" or not layer.complete or layer.place is None:
+            continue
+        with it.taped():
+            it.quiet += 1
+            it.forwards.append(None)
+            output = forward.layer(it, layer, [Unknown("input", "item")], {}, layer.place)
+            it.forwards.pop()
+            it.quiet -= 1
+        if isinstance(output, Tensor) and output.chain is not None:
+            it.facts.stacks.append(Stack(layer, layer.place, output.chain))
+
+

@@ -1,0 +1,172 @@
+"""Tensors through operations: what they hang on, where they were cut, what the last operation made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from gradlint.facts.roles import carries_graph
+from gradlint.facts.values import (
+    Choice, Collection, Constant, Cut, Form, Gradient, Mapping, Operation, Place, Tensor, Unknown, Value, integer, join_tensors, number,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from gradlint.facts.interpret.interpreter import Interpreter
+
+
+def parts(values: Iterable[Value | None]) -> list[Value]:
+    """Tensors and unknowns inside arguments, through tuples, lists and dicts."""
+    found: list[Value] = []
+    for value in values:
+        if isinstance(value, (Tensor, Unknown, Gradient)):
+            found.append(value)
+        elif isinstance(value, Collection):
+            found.extend(parts(value.items[:32]))
+            if value.element is not None:
+                found.extend(parts([value.element]))
+        elif isinstance(value, Mapping):
+            found.extend(parts(list(value.items.values())[:32]))
+        elif isinstance(value, Choice):
+            found.extend(parts(value.options))
+    return found
+
+
+def derive(
+    it: Interpreter, sources: Iterable[Value | None], place: Place, *, keep_form: bool = False, hint: str = "", op: Operation | None = None
+) -> Tensor:
+    """The result of a differentiable operation on `sources`, under the grad mode in force."""
+    found = parts(sources)
+    tensors = [value for value in found if isinstance(value, Tensor)]
+    roots: frozenset[Value] = frozenset().union(*(t.roots for t in tensors)) if tensors else frozenset()
+    cuts = tuple(dict.fromkeys(cut for t in tensors for cut in t.cuts))
+    mystery = any(t.mystery for t in tensors) or any(isinstance(v, Unknown) and carries_graph(v) for v in found)
+    first = tensors[0] if tensors else None
+    chain = op if op is not None else (first.chain if first is not None and len(tensors) == 1 else None)
+    result = Tensor(
+        roots=roots,
+        cuts=cuts,
+        mystery=mystery,
+        form=first.form if keep_form and first is not None and len(tensors) == 1 else None,
+        chain=chain,
+        loss=first.loss if first is not None and len(tensors) == 1 else None,
+        hint=hint or (first.hint if first is not None else next((v.hint for v in found if isinstance(v, Unknown)), "")),
+        state_of=next((t.state_of for t in tensors if t.state_of is not None), None),
+        divided=any(t.divided for t in tensors),
+        place=place,
+    )
+    return unrecorded(it, result, place)
+
+
+def unrecorded(it: Interpreter, result: Tensor, place: Place) -> Tensor:
+    """A result computed without recording hangs on nothing."""
+    if it.recording is False and (result.roots or result.mystery):
+        cut = Cut("no_grad", place)
+        result.roots, result.mystery, result.cuts = frozenset(), False, (*result.cuts, cut)
+    elif it.recording is None:
+        result.mystery = True
+    return result
+
+
+def cut(it: Interpreter, value: Value, kind: str, place: Place) -> Value:
+    """`value.detach()` and kin."""
+    if isinstance(value, Choice):
+        return cut(it, value.options[0], kind, place)
+    if isinstance(value, Tensor):
+        new = (Cut(kind, place),) if value.roots or value.mystery or value.parameter else ()
+        return Tensor(
+            roots=frozenset(), cuts=(*value.cuts, *new), mystery=False, form=value.form, hint=value.hint, loss=value.loss,
+            divided=value.divided, place=place,
+        )  # fmt: skip
+    if isinstance(value, Unknown):
+        new = (Cut(kind, place),) if carries_graph(value) else ()
+        return Tensor(roots=frozenset(), cuts=new, mystery=False, hint=value.hint, place=place)
+    return value
+
+
+def combine(it: Interpreter, op: str, left: Value, right: Value, place: Place) -> Value:
+    """`left op right`."""
+    tensors = [v for v in (left, right) if isinstance(v, (Tensor, Choice)) and parts([v])]
+    if not any(isinstance(v, Tensor) for v in parts([left, right])):
+        unknowns = tuple(v for v in (left, right) if isinstance(v, Unknown))
+        hint = unknowns[0].hint if unknowns else ""
+        touched = tuple(t for u in unknowns for t in (u, *u.touched) if carries_graph(t))
+        result = it.unknown(hint, "call" if touched else "value", touched)
+        born = [it.births[id(u)] for u in unknowns if id(u) in it.births]
+        if born:
+            it.born(result, max(born))
+        return result
+    scaled = isinstance(left, Tensor) != isinstance(right, Tensor)
+    chain = None
+    if op == "+" and isinstance(left, Tensor) and isinstance(right, Tensor):
+        chain = _residual(left, right, place)
+    single = left if isinstance(left, Tensor) else right if isinstance(right, Tensor) else None
+    if single is not None and scaled and op in ("*", "/", "+", "-"):
+        chain = Operation("scale", None, place, single.chain, depth=_depth(single.chain) + 1) if single.chain is not None else None
+    result = derive(it, [left, right], place, op=chain)
+    if chain is None:
+        result.chain = Operation("unknown", None, place, None) if tensors else None
+    losses = [v.loss for v in (left, right) if isinstance(v, Tensor) and v.loss is not None]
+    result.loss = losses[0] if losses else None
+    if op in ("/", "*") and isinstance(left, Tensor):
+        result.divided = result.divided or op == "/" or (number(right) or 1.0) < 1.0 or not isinstance(right, Constant)
+    elif op == "*" and isinstance(right, Tensor):
+        result.divided = result.divided or (number(left) or 1.0) < 1.0 or not isinstance(left, Constant)
+    # A constant times, or a shift of, logits are still logits; probabilities are not kept.
+    if single is not None and single.form is not None and single.form.kind in ("logits", "linear") and scaled:
+        result.form = single.form
+    return result
+
+
+def _depth(chain: Operation | None) -> int:
+    return chain.depth if chain is not None else 0
+
+
+def _residual(left: Tensor, right: Tensor, place: Place) -> Operation | None:
+    """`x + f(x)`: one chain runs through the other's end."""
+    a, b = left.chain, right.chain
+    if a is None and b is None:
+        return None
+    for inner, outer in ((a, b), (b, a)):
+        current = outer
+        steps = 0
+        while current is not None and steps < 400:
+            if current is inner:
+                return Operation("residual", None, place, outer, inner, _depth(outer) + 1)
+            current, steps = current.previous, steps + 1
+    return Operation("add", None, place, a or b, b if a is not None else None, _depth(a or b) + 1)
+
+
+def activation(it: Interpreter, kind: str, source: Value, place: Place, dim: Value | None = None) -> Tensor:
+    """softmax, sigmoid, relu … of a tensor."""
+    base = source.chain if isinstance(source, Tensor) else None
+    op = Operation(kind, None, place, base, depth=_depth(base) + 1)
+    result = derive(it, [source], place, op=op)
+    result.form = Form(kind, place, integer(dim))
+    result.loss = None
+    if not parts([source]):
+        result.mystery = False
+    return result
+
+
+def layered(it: Interpreter, kind: str, layer: Value, sources: Iterable[Value | None], place: Place, form: str = "") -> Tensor:
+    """The output of a module with parameters."""
+    items = list(sources)
+    first = next((s for s in items if isinstance(s, Tensor)), None)
+    base = first.chain if first is not None else None
+    op = Operation(kind, layer, place, base, depth=_depth(base) + 1)
+    result = derive(it, items, place, op=op)
+    result.roots = result.roots | {layer}
+    result.mystery = False if result.roots else result.mystery
+    result.form = Form(form, place) if form else None
+    result.loss = None
+    return unrecorded(it, result, place)
+
+
+def as_tensor(value: Value | None) -> Tensor | None:
+    """The tensor behind a value, alternatives joined."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, Choice):
+        found = [option for option in value.options if isinstance(option, Tensor)]
+        return join_tensors(found) if len(found) == len(value.options) else None
+    return None

@@ -1,0 +1,223 @@
+"""The project around a file: finds the local modules it imports and runs what it uses of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from gradlint.errors import SourceError
+from gradlint.facts import code
+from gradlint.facts.build import build
+from gradlint.facts.code import Expr, Stmt
+from gradlint.facts.interpret.interpreter import FUEL, Frame, Interpreter
+from gradlint.facts.interpret.roots import run_all
+from gradlint.facts.model import TrainingFacts
+from gradlint.facts.scope import Scope
+from gradlint.facts.values import ClassValue, Constant, forget_choices
+
+MODULES = 400
+"""Local modules looked into for one file; further imports count as unknown."""
+_ROOT_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git")
+
+
+class Text(Protocol):
+    """What the project needs of a source file."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
+class Project:
+    """Facts of files, linked with the local modules they import.
+
+    `read` returns a file's source or None if it cannot be read; programs are kept, so a module imported by many files is
+    parsed once.
+    """
+
+    def __init__(self, read: Callable[[str], Text | None]) -> None:
+        self._read = read
+        self._programs: dict[str, code.Program | None] = {}
+        self._dependencies: dict[str, set[str]] = {}
+        self._scopes: dict[str, Scope] = {}
+        self._exists: dict[str, bool] = {}
+        self._current = ""
+        self.classes: list[ClassValue] = []
+
+    def facts(self, source: Text) -> TrainingFacts:
+        """Facts of one file. Raises SourceError where it is not Python."""
+        self._scopes, self.classes, self._current = {}, [], source.path
+        self._dependencies[source.path] = set()
+        program = build(source.text, source.path)
+        facts = TrainingFacts(source.path)
+        scope = Scope(source.path, "module", names={"__name__": Constant("__main__"), "__file__": Constant(source.path, True)})
+        self._scopes[os.path.realpath(source.path)] = scope
+        run_all(Interpreter(facts, self), program, scope)
+        forget_choices()
+        return facts
+
+    def dependencies(self, path: str) -> frozenset[str]:
+        """Files, there or not, that the facts of `path` depended on."""
+        return frozenset(self._dependencies.get(path, ()))
+
+    # Local modules
+
+    def scope_of(self, it: Interpreter, dotted: str, level: int, importer: str) -> Scope | None:
+        """The scope of a local module, or None if no such file is near."""
+        for path in self._candidates(dotted, level, importer):
+            if self._is_file(path):
+                return self._scope(it, path)
+        return None
+
+    def submodule(self, it: Interpreter, package: Scope, name: str) -> Scope | None:
+        """`package.name` as a file beside the package's `__init__.py`."""
+        if os.path.basename(package.path) not in ("__init__.py", "__namespace__"):
+            return None
+        base = os.path.join(os.path.dirname(package.path), name)
+        for path in (f"{base}.py", os.path.join(base, "__init__.py")):
+            if self._is_file(path):
+                return self._scope(it, path)
+        return None
+
+    def _candidates(self, dotted: str, level: int, importer: str) -> Iterable[str]:
+        parts = [part for part in dotted.split(".") if part]
+        folder = os.path.dirname(importer)
+        if level:
+            for _ in range(level - 1):
+                folder = os.path.dirname(folder)
+            bases = [folder]
+        else:
+            bases = self._roots(folder)
+        for base in bases:
+            target = os.path.join(base, *parts)
+            if parts:
+                yield f"{target}.py"
+            yield os.path.join(target, "__init__.py")
+
+    def _roots(self, folder: str) -> list[str]:
+        """Where an absolute import may start: the script's folder, its package's parent, the project's root and its src."""
+        roots = [folder]
+        parent = folder
+        for _ in range(8):
+            packaged = self._is_file(os.path.join(parent, "__init__.py"))
+            above = os.path.dirname(parent)
+            if not parent or above == parent:
+                break
+            if packaged:
+                roots.append(above)
+            elif any(os.path.exists(os.path.join(parent, mark)) for mark in _ROOT_MARKS):
+                roots.extend((parent, os.path.join(parent, "src")))
+                break
+            parent = above
+        return list(dict.fromkeys(roots))
+
+    def _is_file(self, path: str) -> bool:
+        self._dependencies.setdefault(self._current, set()).add(path)
+        found = self._exists.get(path)
+        if found is None:
+            found = self._exists[path] = os.path.isfile(path)
+        return found
+
+    def _scope(self, it: Interpreter, path: str) -> Scope | None:
+        key = os.path.realpath(path)
+        if key in self._scopes:
+            return self._scopes[key]
+        if len(self._scopes) >= MODULES:
+            note = f"{self._current}: more than {MODULES} local modules; further imports count as unknown"
+            if note not in it.facts.bounded:
+                it.facts.bounded.append(note)
+            return None
+        if path not in self._programs:
+            self._programs[path] = self._load(path)
+        program = self._programs[path]
+        if program is None:
+            return None
+        scope = Scope(path, "module", names={"__name__": Constant("module"), "__file__": Constant(path, True)})
+        self._scopes[key] = scope
+        self._defer(it, scope, program)
+        return scope
+
+    def _load(self, path: str) -> code.Program | None:
+        source = self._read(path)
+        if source is None:
+            return None
+        try:
+            return build(source.text, path)
+        except SourceError:
+            return None
+
+    def _defer(self, it: Interpreter, scope: Scope, program: code.Program) -> None:
+        """Run a top-level statement of another file only when a name it binds is read."""
+        binders: dict[str, list[int]] = {}
+        for index, statement in enumerate(program.body):
+            if isinstance(statement, code.ImportFrom) and any(name == "*" for name, _ in statement.names):
+                self._run(it, scope, statement)
+                continue
+            for name in binds(statement):
+                binders.setdefault(name, []).append(index)
+        done: set[int] = set()
+
+        def run(indices: list[int]) -> None:
+            for index in indices:
+                if index not in done:
+                    done.add(index)
+                    self._run(it, scope, program.body[index])
+
+        for name, indices in binders.items():
+            scope.lazy[name] = lambda indices=indices: run(indices)  # type: ignore[misc]
+
+    def _run(self, it: Interpreter, scope: Scope, statement: Stmt) -> None:
+        fuel, it.fuel = it.fuel, min(it.fuel, FUEL // 4)
+        started = it.fuel
+        outer = (it.statement, it.repeats, it.forwards, it.recording)
+        it.repeats, it.forwards, it.recording = [], [], True
+        it.frames.append(Frame(scope, "<module>"))
+        try:
+            with it.taped():
+                it.block([statement])
+        finally:
+            it.frames.pop()
+            it.statement, it.repeats, it.forwards, it.recording = outer
+            it.fuel = fuel - (started - it.fuel)
+
+
+def binds(statement: Stmt) -> set[str]:
+    """Names that a top-level statement binds, or whose value it changes by a method call."""
+    if isinstance(statement, (code.Function, code.Class)):
+        return {statement.name}
+    if isinstance(statement, code.Assign):
+        return {name for target in statement.targets for name in _target_names(target)}
+    if isinstance(statement, (code.Annotated, code.Augmented)):
+        return _target_names(statement.target)
+    if isinstance(statement, code.Import):
+        return {alias or name.partition(".")[0] for name, alias in statement.names}
+    if isinstance(statement, code.ImportFrom):
+        return {alias or name for name, alias in statement.names}
+    if isinstance(statement, code.Evaluate) and isinstance(statement.value, code.Call):
+        return _root_name(statement.value.func)
+    if isinstance(statement, code.If):
+        return {name for inner in (*statement.body, *statement.orelse) for name in binds(inner)}
+    if isinstance(statement, (code.For, code.While, code.With)):
+        return {name for inner in statement.body for name in binds(inner)}
+    if isinstance(statement, code.Try):
+        blocks = (statement.body, *statement.handlers, statement.orelse, statement.final)
+        return {name for block in blocks for inner in block for name in binds(inner)}
+    return set()
+
+
+def _target_names(target: Expr) -> set[str]:
+    if isinstance(target, code.Name):
+        return {target.name}
+    if isinstance(target, code.Sequence):
+        return {name for item in target.items for name in _target_names(item)}
+    if isinstance(target, (code.Attribute, code.Subscript)):
+        return _root_name(target)
+    return set()
+
+
+def _root_name(expr: Expr) -> set[str]:
+    while isinstance(expr, (code.Attribute, code.Subscript, code.Call)):
+        expr = expr.func if isinstance(expr, code.Call) else expr.base
+    return {expr.name} if isinstance(expr, code.Name) else set()

@@ -1,0 +1,139 @@
+"""`TrainingFacts`: everything the checks may ask about a file, as linked with the local modules it imports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gradlint.facts.events import Run
+from gradlint.facts.values import ClassValue, Instance, Layer, Operation, Optimizer, Place, Scaler, Scheduler, Tensor, Value
+
+
+@dataclass(slots=True, eq=False)
+class CallFact:
+    """One call of an installed function or class, with its values.
+
+    `name` is canonical (`torch.nn.init.constant_`); a method of a known value is `Module.eval`, `Tensor.detach`. `repeats` are the loops
+    around it, outermost first; `forward_of` the module whose forward it is in; `method` the function or method it stands in.
+    """
+
+    name: str
+    arguments: list[Value]
+    keywords: dict[str, Value]
+    result: Value
+    place: Place
+    function: str
+    repeats: tuple[int, ...]
+    forward_of: Instance | None = None
+    recording: bool | None = True
+    discarded: bool = False
+    receiver: Value | None = None
+
+    def argument(self, position: int, keyword: str) -> Value | None:
+        """The value passed for one parameter, or None."""
+        if keyword in self.keywords:
+            return self.keywords[keyword]
+        return self.arguments[position] if position < len(self.arguments) else None
+
+
+@dataclass(slots=True, eq=False)
+class LossCall:
+    """A loss function applied: `kind` is its class name (`CrossEntropyLoss`, also for `F.cross_entropy`)."""
+
+    kind: str
+    input: Value | None
+    target: Value | None
+    result: Tensor
+    place: Place
+    function: str
+    keywords: dict[str, Value]
+    repeats: tuple[int, ...]
+    recording: bool | None = True
+
+
+@dataclass(slots=True, eq=False)
+class AttributeWrite:
+    """`owner.name = value`; in a module's own methods `ready` tells whether `super().__init__()` has run."""
+
+    owner: Value
+    name: str
+    value: Value
+    place: Place
+    function: str
+    ready: bool | None
+    repeats: tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False)
+class BareExpression:
+    """An expression statement that calls nothing: `optimizer.zero_grad`."""
+
+    text: str
+    receiver: Value
+    attribute: str
+    place: Place
+    function: str
+
+
+@dataclass(slots=True, eq=False)
+class RepeatedInstance:
+    """`[layer] * n`: one module, n times."""
+
+    module: Value
+    count: int | None
+    place: Place
+
+
+@dataclass(slots=True, eq=False)
+class ModuleDef:
+    """A local `nn.Module` class, its example instance, and what its forward does to its input."""
+
+    cls: ClassValue
+    instance: Instance
+    place: Place
+    output: Value | None = None
+    reads: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True, eq=False)
+class Stack:
+    """A run of operations in forward order, for `signal`; `owner` is the module whose forward it is."""
+
+    owner: Value
+    place: Place
+    last: Operation
+
+
+@dataclass(slots=True, eq=False)
+class FunctionFact:
+    """A function or method of the project that was run, by qualified name."""
+
+    name: str
+    place: Place
+    called: bool
+
+
+@dataclass(slots=True, eq=False)
+class TrainingFacts:
+    """What the model believes about one file. Lists are in the order in which things happen."""
+
+    path: str
+    runs: list[Run] = field(default_factory=list)
+    calls: list[CallFact] = field(default_factory=list)
+    losses: list[LossCall] = field(default_factory=list)
+    writes: list[AttributeWrite] = field(default_factory=list)
+    bare: list[BareExpression] = field(default_factory=list)
+    repeated: list[RepeatedInstance] = field(default_factory=list)
+    modules: list[ModuleDef] = field(default_factory=list)
+    stacks: list[Stack] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
+    optimizers: list[Optimizer] = field(default_factory=list)
+    schedulers: list[Scheduler] = field(default_factory=list)
+    scalers: list[Scaler] = field(default_factory=list)
+    functions: list[FunctionFact] = field(default_factory=list)
+    bounded: list[str] = field(default_factory=list)
+    frameworks: set[str] = field(default_factory=set)
+    names: dict[int, str] = field(default_factory=dict)
+
+    def name_of(self, value: Value | None, fallback: str = "it") -> str:
+        """The name under which the code knows a value: `self.optimizer`, `opt_g`."""
+        return self.names.get(id(value), fallback) if value is not None else fallback

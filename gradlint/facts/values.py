@@ -1,0 +1,499 @@
+"""What a name can stand for. Unknown is a value, and two values are the same thing only if they are the same object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gradlint.facts.code import Span
+
+if TYPE_CHECKING:
+    from gradlint.facts import code
+    from gradlint.facts.scope import Scope
+
+
+@dataclass(slots=True, frozen=True)
+class Place:
+    """A span of a file."""
+
+    path: str
+    at: Span
+
+
+@dataclass(slots=True, eq=False)
+class Value:
+    """Base of everything a name can stand for."""
+
+
+@dataclass(slots=True, eq=False)
+class Unknown(Value):
+    """Something the model cannot see: a parameter nobody passes, the result of an unknown call.
+
+    `hint` is the name it is known by, `origin` how it came (parameter, attribute, item, call, import, value), `uses` the
+    methods that the code calls on it: a parameter gets its role from use. `touched` holds what mattered among the arguments
+    of the unknown call that made it, `graph` whether something that hangs on parameters went in. `parts` keeps attributes
+    read so far, so that `cfg.model` is one thing however often it is named.
+    """
+
+    hint: str = ""
+    origin: str = "value"
+    uses: frozenset[str] = frozenset()
+    touched: tuple[Value, ...] = ()
+    parts: dict[str, Value] = field(default_factory=dict)
+    graph: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Constant(Value):
+    """A number, string, bool or None. `default` marks a value that a user can change from outside (argparse, config)."""
+
+    value: bool | int | float | str | None
+    default: bool = False
+    place: Place | None = None
+
+
+NONE = Constant(None)
+
+
+@dataclass(slots=True, eq=False)
+class External(Value):
+    """A name of an installed package, by its canonical qualified name: `torch.optim.Adam`."""
+
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class FunctionValue(Value):
+    """A function, method or lambda of the project; `receiver` is bound as the first argument."""
+
+    node: code.Function | code.Lambda
+    scope: Scope
+    receiver: Value | None = None
+    owner: ClassValue | None = None
+
+    @property
+    def name(self) -> str:
+        return getattr(self.node, "name", "<lambda>")
+
+
+@dataclass(slots=True, eq=False)
+class ClassValue(Value):
+    """A class of the project with its bases (ClassValue, External or Unknown)."""
+
+    node: code.Class
+    scope: Scope
+    bases: tuple[Value, ...]
+    attributes: dict[str, Value] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    def lineage(self) -> Iterator[Value]:
+        """The class and all its bases, depth first, each once."""
+        seen: set[int] = set()
+        stack: list[Value] = [self]
+        while stack:
+            current = stack.pop(0)
+            if id(current) in seen:
+                continue
+            seen.add(id(current))
+            yield current
+            if isinstance(current, ClassValue):
+                stack[:0] = current.bases
+
+    def find(self, name: str) -> tuple[Value, ClassValue] | None:
+        """Attribute or method `name` and the class that defines it."""
+        for base in self.lineage():
+            if isinstance(base, ClassValue) and name in base.attributes:
+                return base.attributes[name], base
+        return None
+
+    def externals(self) -> list[str]:
+        """Qualified names of the installed classes among its bases."""
+        return [base.name for base in self.lineage() if isinstance(base, External)]
+
+    @property
+    def opaque(self) -> bool:
+        """Whether a base cannot be seen at all."""
+        return any(isinstance(base, (Unknown, Choice)) for base in self.lineage())
+
+
+@dataclass(slots=True, eq=False)
+class Instance(Value):
+    """An object of a local class; `kind` is module, lightning, function (autograd), dataset, optimizer … or object."""
+
+    cls: ClassValue
+    kind: str
+    attributes: dict[str, Value] = field(default_factory=dict)
+    place: Place | None = None
+    assumed: bool = False
+    assigned: dict[str, Place] = field(default_factory=dict)
+    pending: set[str] = field(default_factory=set)
+
+    @property
+    def name(self) -> str:
+        return self.cls.name
+
+
+@dataclass(slots=True, eq=False)
+class Layer(Value):
+    """A module of an installed package: `torch.nn.Linear(784, 10)`; containers keep their children."""
+
+    kind: str
+    arguments: list[Value]
+    keywords: dict[str, Value]
+    place: Place | None
+    children: list[Value] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    complete: bool = True
+    initialised: Initialiser | None = None
+
+    @property
+    def name(self) -> str:
+        return self.kind.rpartition(".")[2]
+
+    def argument(self, position: int, keyword: str) -> Value | None:
+        """The value passed for one parameter, or None."""
+        if keyword in self.keywords:
+            return self.keywords[keyword]
+        return self.arguments[position] if position < len(self.arguments) else None
+
+
+@dataclass(slots=True, eq=False)
+class Initialiser(Value):
+    """How a weight was set: `torch.nn.init.xavier_uniform_` with its arguments."""
+
+    kind: str
+    arguments: list[Value]
+    keywords: dict[str, Value]
+    place: Place | None
+
+
+@dataclass(slots=True, eq=False)
+class Parameters(Value):
+    """`model.parameters()` and what was made of it.
+
+    `owners` are the modules (or single parameters) it comes from; `whole` is False if it was filtered or cut; an `exhaustible`
+    one is a generator, `consumed` where it was used up.
+    """
+
+    owners: tuple[Value, ...]
+    whole: bool = True
+    exhaustible: bool = False
+    consumed: Place | None = None
+    named: bool = False
+    gradients: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Optimizer(Value):
+    kind: str
+    parameters: tuple[Value, ...]
+    settings: dict[str, Value]
+    place: Place
+    known: bool = True
+    groups: tuple[dict[str, Value], ...] = ()
+    managed: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.kind.rpartition(".")[2]
+
+
+@dataclass(slots=True, eq=False)
+class Scheduler(Value):
+    kind: str
+    optimizer: Value | None
+    arguments: list[Value]
+    keywords: dict[str, Value]
+    place: Place
+
+    @property
+    def name(self) -> str:
+        return self.kind.rpartition(".")[2]
+
+
+@dataclass(slots=True, eq=False)
+class Scaler(Value):
+    kind: str
+    enabled: Value | None
+    place: Place
+
+
+@dataclass(slots=True, eq=False)
+class Manager(Value):
+    """An object of a framework that takes over steps: Accelerator, Fabric, DeepSpeed engine, Trainer."""
+
+    kind: str
+    arguments: list[Value]
+    keywords: dict[str, Value]
+    place: Place
+
+
+@dataclass(slots=True, eq=False)
+class Loader(Value):
+    """A DataLoader; `split` is train, test or empty, judged by the names around it."""
+
+    arguments: list[Value]
+    keywords: dict[str, Value]
+    place: Place
+
+
+@dataclass(slots=True, frozen=True)
+class Cut:
+    """Where a tensor left the autograd graph: detach, data, item, numpy, tensor, no_grad."""
+
+    kind: str
+    place: Place
+
+
+@dataclass(slots=True, frozen=True)
+class Form:
+    """What the last operation made of a tensor: softmax, log_softmax, sigmoid, logits, relu …"""
+
+    kind: str
+    place: Place
+    dim: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """One step of the computation that made a tensor; `branch` is the other summand of a residual."""
+
+    kind: str
+    subject: Value | None
+    place: Place
+    previous: Operation | None
+    branch: Operation | None = None
+    depth: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Tensor(Value):
+    """A tensor and how it hangs on parameters.
+
+    `roots` are the modules and parameters that a backward from it reaches for sure; `cuts` where paths were cut; `mystery`
+    is True if something unknown went in, so that empty roots prove nothing. `form` is what the last operation made of it.
+    """
+
+    roots: frozenset[Value] = frozenset()
+    cuts: tuple[Cut, ...] = ()
+    mystery: bool = True
+    form: Form | None = None
+    chain: Operation | None = None
+    loss: Value | None = None
+    hint: str = ""
+    state_of: Value | None = None
+    divided: bool = False
+    parameter: bool = False
+    owner: Value | None = None
+    attribute: str = ""
+    place: Place | None = None
+
+    @property
+    def attached(self) -> bool:
+        """Whether a backward from it reaches some parameter for sure."""
+        return bool(self.roots)
+
+    @property
+    def surely_cut(self) -> bool:
+        """Whether a backward from it surely reaches nothing, because every path was cut."""
+        return not self.roots and not self.mystery and bool(self.cuts)
+
+
+@dataclass(slots=True, eq=False)
+class Gradient(Value):
+    """`p.grad` of some parameters."""
+
+    owner: Value
+
+
+@dataclass(slots=True, eq=False)
+class Snapshot(Value):
+    """`model.state_dict()`: `copied` once it was cloned or deep-copied."""
+
+    module: Value
+    place: Place
+    copied: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Collection(Value):
+    """A list, tuple or set; `open` if more may be in it than `items` tells."""
+
+    kind: str
+    items: list[Value]
+    open: bool = False
+    place: Place | None = None
+    element: Value | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Mapping(Value):
+    """A dict (or namespace) with constant keys; `open` if it may hold more."""
+
+    items: dict[object, Value]
+    open: bool = False
+    default: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Partial(Value):
+    """`functools.partial(func, ...)`."""
+
+    func: Value
+    arguments: list[Value]
+    keywords: dict[str, Value]
+
+
+@dataclass(slots=True, eq=False)
+class Method(Value):
+    """A method of a value that is not a local object: `optimizer.step`, not yet called."""
+
+    receiver: Value
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class Context(Value):
+    """A context manager with meaning: no_grad, enable_grad, set_grad_enabled, autocast, accumulate, scale_loss."""
+
+    kind: str
+    argument: Value | None
+    place: Place
+
+
+@dataclass(slots=True, eq=False)
+class Steps(Value):
+    """`range(n)`, `enumerate(x)`, `zip(...)`: something to loop over that is described by what it was made of."""
+
+    kind: str
+    arguments: list[Value]
+
+
+@dataclass(slots=True, eq=False)
+class LocalModule(Value):
+    """A module of the project, imported as a whole."""
+
+    scope: Scope
+
+
+@dataclass(slots=True, eq=False)
+class Super(Value):
+    """`super()` in a method of `owner`, bound to `receiver`."""
+
+    owner: ClassValue
+    receiver: Value
+
+
+@dataclass(slots=True, eq=False)
+class Choice(Value):
+    """One of several values, depending on a branch."""
+
+    options: tuple[Value, ...]
+
+
+Module = (Instance, Layer)
+
+
+def is_module(value: Value | None) -> bool:
+    """Whether a value surely is a torch module."""
+    if isinstance(value, Choice):
+        return all(is_module(option) for option in value.options)
+    return isinstance(value, Layer) or (isinstance(value, Instance) and value.kind in ("module", "lightning"))
+
+
+def constant(value: Value | None) -> bool | int | float | str | None:
+    """The constant behind a value, or None (also for the constant None)."""
+    return value.value if isinstance(value, Constant) else None
+
+
+def number(value: Value | None) -> float | None:
+    """The number behind a value, or None."""
+    found = constant(value)
+    return float(found) if isinstance(found, (int, float)) and not isinstance(found, bool) else None
+
+
+def integer(value: Value | None) -> int | None:
+    """The integer behind a value, or None."""
+    found = constant(value)
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def options(value: Value | None) -> tuple[Value, ...]:
+    """All values that this one can be."""
+    if value is None:
+        return ()
+    return value.options if isinstance(value, Choice) else (value,)
+
+
+
+def merge(values: Iterable[Value | None]) -> Value:
+    """What a name stands for after branches that left it as `values`: None gives way to anything known."""
+    distinct: list[Value] = []
+    for value in values:
+        for option in options(value):
+            if all(option is not other for other in distinct):
+                distinct.append(option)
+    if len(distinct) > 1:
+        distinct = [v for v in distinct if not (isinstance(v, Constant) and v.value is None)] or [NONE]
+    if len(distinct) == 1:
+        return distinct[0]
+    if not distinct:
+        return Unknown()
+    if all(isinstance(v, Constant) for v in distinct) and len({repr(constant(v)) for v in distinct}) == 1:
+        return distinct[0]
+    tensors = [v for v in distinct if isinstance(v, Tensor)]
+    if tensors and all(isinstance(v, Tensor) or number(v) is not None for v in distinct):
+        return join_tensors(tensors)
+    if all(isinstance(v, Unknown) for v in distinct):
+        first = distinct[0]
+        assert isinstance(first, Unknown)
+        touched = tuple(dict.fromkeys(t for v in distinct if isinstance(v, Unknown) for t in v.touched))[:8]
+        graph = any(isinstance(v, Unknown) and v.graph for v in distinct)
+        return Unknown(first.hint, "merge", first.uses, touched, graph=graph)
+    if len(distinct) > 6:
+        return Unknown(graph=any(isinstance(v, Tensor) and bool(v.roots) for v in distinct))
+    return _Interned.choice(distinct)
+
+
+class _Interned:
+    """Choices by their options, so that the same merge made twice is the same thing."""
+
+    table: dict[tuple[int, ...], Choice] = {}
+
+    @classmethod
+    def choice(cls, distinct: list[Value]) -> Choice:
+        key = tuple(sorted(id(value) for value in distinct))
+        found = cls.table.get(key)
+        if found is None:
+            found = cls.table[key] = Choice(tuple(distinct))
+        return found
+
+
+def forget_choices() -> None:
+    """Drop interned choices; called between files so that memory stays flat."""
+    _Interned.table.clear()
+
+
+def join_tensors(tensors: list[Tensor]) -> Tensor:
+    """A tensor that is one of several: reached parameters add up, a form or cut holds only if all agree."""
+    first = tensors[0]
+    if len(tensors) == 1:
+        return first
+    roots = frozenset().union(*(t.roots for t in tensors))
+    forms = {t.form.kind if t.form else "" for t in tensors}
+    return Tensor(
+        roots=roots,
+        cuts=tuple(dict.fromkeys(c for t in tensors for c in t.cuts)) if all(t.cuts for t in tensors) else (),
+        mystery=any(t.mystery for t in tensors),
+        form=first.form if len(forms) == 1 else None,
+        chain=first.chain if all(t.chain is first.chain for t in tensors) else None,
+        loss=first.loss if all(t.loss is first.loss for t in tensors) else None,
+        hint=first.hint,
+        state_of=next((t.state_of for t in tensors if t.state_of), None),
+        divided=any(t.divided for t in tensors),
+        place=first.place,
+    )
