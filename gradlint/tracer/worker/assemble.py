@@ -32,6 +32,7 @@ class Names:
         self.of_tensor: dict[int, tuple[int, str]] = {}
         self.aliases: dict[int, list[str]] = {}
         self.registered: set[int] = set()
+        self._loose: dict[int, int] = {}
         called = {id(call.module) for segment in recorder.segments for call in segment.calls}
         held = {id(t) for state in recorder.optimizers for t in state.parameters()}
         used = called | held
@@ -101,7 +102,7 @@ class Names:
                 name = type(top).__name__
             base, number = name, 2
             while name in labels:
-                name = "%s_%d" % (base, number)
+                name = f"{base}_{number}"
                 number += 1
             labels.append(str(name))
         return labels
@@ -153,18 +154,14 @@ class Names:
         if known is not None:
             return self.full(*known)
         number = self._loose.setdefault(id(tensor), len(self._loose))
-        return "<tensor %d>" % number
-
-    @property
-    def _loose(self) -> dict[int, int]:
-        return self.__dict__.setdefault("_loose_numbers", {})
+        return f"<tensor {number}>"
 
 
 def _items(attribute: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, (list, tuple)):
-        return [("%s[%d]" % (attribute, index), item) for index, item in enumerate(value[:256])]
+        return [(f"{attribute}[{index}]", item) for index, item in enumerate(value[:256])]
     if isinstance(value, dict):
-        return [("%s[%r]" % (attribute, key), item) for key, item in list(value.items())[:256]]
+        return [(f"{attribute}[{key!r}]", item) for key, item in list(value.items())[:256]]
     return [(attribute, value)]
 
 
@@ -227,11 +224,10 @@ class Assembler:
                     base = unit.operation
                 number = counts.get((round_, base), 0)
                 counts[round_, base] = number + 1
-                identity = "%s#%d" % (base or type(getattr(unit, "module", unit)).__name__, number)
-                if not base and isinstance(unit, Call):
-                    identity = "%s#%d" % (type(unit.module).__name__, number)
+                label = base or type(getattr(unit, "module", unit)).__name__
+                identity = f"{label}#{number}"
                 if round_:
-                    identity += "@%d" % round_
+                    identity += f"@{round_}"
                 self.ids[unit] = identity
                 node = self._call(unit) if isinstance(unit, Call) else self._function(unit)
                 node.update(id=identity, round=round_, order=order, call=number)
@@ -484,7 +480,7 @@ class Assembler:
             )
             if not (batch or single):
                 return None
-        return "bias before %s, which subtracts it" % self.node_index[targets[0]]["class_name"]
+        return "bias before {}, which subtracts it".format(self.node_index[targets[0]]["class_name"])
 
     # -- the rest ------------------------------------------------------------------------------------------------
 
@@ -738,7 +734,7 @@ def _device_name(device: torch.device | None) -> str:
     if device is None:
         return "cpu"
     if device.type == "cuda":
-        return "%s (%s)" % (device, torch.cuda.get_device_name(device))
+        return f"{device} ({torch.cuda.get_device_name(device)})"
     return str(device)
 
 

@@ -101,7 +101,7 @@ class _Synthetic:
 
 def _picture(pixels: torch.Tensor) -> Any:
     try:
-        from PIL import Image
+        from PIL import Image  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         return pixels
     return Image.fromarray(pixels.numpy())
@@ -144,7 +144,7 @@ def _rescue(patches: Patches, kind: Any, shape: tuple[int, int, int, int], tamin
 
 
 def _told(taming: Taming, name: str, _reason: str) -> None:
-    message = "the data set %s is not on disk: random images of its shape and labels were used" % name
+    message = f"the data set {name} is not on disk: random images of its shape and labels were used"
     taming.note("synthetic-dataset", message, ["data", "values"])
 
 

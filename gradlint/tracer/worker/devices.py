@@ -36,7 +36,7 @@ class Redirect:
         for name in ("xpu", "hpu"):
             method = getattr(torch.Tensor, name, None)
             if method is not None:
-                self._identity[method] = "Tensor.%s()" % name
+                self._identity[method] = f"Tensor.{name}()"
 
     def arguments(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any] | None:
         """New arguments for a torch function, or None when nothing has to change."""
@@ -200,11 +200,11 @@ def pretend(patches: Patches) -> None:
 
     patches.set(torch.cuda, "get_device_properties", _constant("get_device_properties", Properties()))
 
-    class Event(torch.cuda.Event):
+    class Event(torch.cuda.Event):  # type: ignore[misc]
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
             return object.__new__(_Clock)
 
-    class Stream(torch.cuda.Stream):
+    class Stream(torch.cuda.Stream):  # type: ignore[misc]
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
             return object.__new__(_NoStream)
 

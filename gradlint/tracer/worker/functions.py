@@ -50,7 +50,7 @@ class Operations:
             self.numbers, self.notes = {}, {}
 
 
-class Watch(TorchFunctionMode):
+class Watch(TorchFunctionMode):  # type: ignore[misc]
     """`redirect` changes arguments; `calls` (None when not measuring) receives what the operation did."""
 
     def __init__(self, redirect: Redirect | None, calls: Calls | None, operations: Operations) -> None:

@@ -67,7 +67,7 @@ class Functions:
             entry["agrees"], entry["max_error"], entry["message"] = _compare(kind, args)
         except Exception as problem:
             entry["message"] = (
-                "could not be checked: %s" % (str(problem).strip().splitlines() or [repr(problem)])[0][:300]
+                f"could not be checked: {(str(problem).strip().splitlines() or [repr(problem)])[0][:300]}"
             )
         finally:
             torch.set_rng_state(state)
@@ -75,7 +75,9 @@ class Functions:
 
     def _defined(self, kind: Any) -> Any:
         code = getattr(getattr(kind, "backward", None), "__code__", None)
-        file = self.recorder.places.user_file(code.co_filename) if code is not None else None
+        if code is None:
+            return None
+        file = self.recorder.places.user_file(code.co_filename)
         return as_place((file, code.co_firstlineno, kind.__name__)) if file else None
 
 
@@ -123,7 +125,7 @@ def _differences(kind: Any, args: list[Any]) -> tuple[bool | None, float | None,
     inputs = [a.cpu().double() if isinstance(a, torch.Tensor) and a.is_floating_point() else a for a in args]
     inputs = [
         a.detach().requires_grad_(b.requires_grad) if isinstance(b, torch.Tensor) and b.is_floating_point() else a
-        for a, b in zip(inputs, args)
+        for a, b in zip(inputs, args, strict=False)
     ]
     wanted = [a for a in inputs if isinstance(a, torch.Tensor) and a.requires_grad]
     if not wanted:
@@ -138,11 +140,11 @@ def _differences(kind: Any, args: list[Any]) -> tuple[bool | None, float | None,
         if not outputs:
             return None, None, "no output requires grad"
         if any(o.dtype != torch.float64 for o in outputs):
-            return None, None, "computes in %s whatever its inputs are" % outputs[0].dtype
+            return None, None, f"computes in {outputs[0].dtype} whatever its inputs are"
         weights = [torch.randn(o.shape, dtype=torch.float64, generator=generator).to(o.dtype) for o in outputs]
         analytic = torch.autograd.grad(outputs, wanted, weights, allow_unused=True)
         directions = [torch.randn(w.shape, dtype=torch.float64, generator=generator) for w in wanted]
-        claimed = sum(float((g * d).sum()) for g, d in zip(analytic, directions) if g is not None)
+        claimed = sum(float((g * d).sum()) for g, d in zip(analytic, directions, strict=False) if g is not None)
         size = 1e-6 * max(1.0, max(float(w.detach().abs().max()) for w in wanted))
         values = []
         for sign in (1.0, -1.0):
@@ -154,7 +156,7 @@ def _differences(kind: Any, args: list[Any]) -> tuple[bool | None, float | None,
             result = kind.apply(*moved)
             result = [r for r in (result if isinstance(result, tuple) else (result,)) if isinstance(r, torch.Tensor)]
             result = [r for r in result if r.requires_grad]
-            values.append(sum(float((r.detach() * w).sum()) for r, w in zip(result, weights)))
+            values.append(sum(float((r.detach() * w).sum()) for r, w in zip(result, weights, strict=False)))
         numeric = (values[0] - values[1]) / (2 * size)
         flat = flat and numeric == 0.0
         scale_seen = max(scale_seen, abs(numeric), abs(claimed))

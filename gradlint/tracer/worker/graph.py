@@ -16,10 +16,15 @@ from .functions import Operations, users_own
 from .samples import Samples, measurable
 
 ACCUMULATE = "torch::autograd::AccumulateGrad"
-VIEWS = frozenset(
-    name + "Backward0"
-    for name in ["View", "UnsafeView", "Reshape", "ReshapeAlias", "Transpose", "Permute", "T", "Unsqueeze", "Squeeze", "Clone", "Contiguous", "ToCopy", "Alias", "AsStrided", "ViewAs", "Flatten", "Detach", "Copy", "Swapaxes", "MovedimInt", "Movedim", "Mt", "Adjoint", "Expand", "Slice", "Select"]
-) | {"SqueezeBackward1", "SqueezeBackward2", "TransposeBackward1", "PermuteBackward0", "CopySlices", "CopyBackwards"}
+_VIEW_NAMES = """View UnsafeView Reshape ReshapeAlias Transpose Permute T Unsqueeze Squeeze Clone Contiguous ToCopy
+Alias AsStrided ViewAs Flatten Detach Copy Swapaxes MovedimInt Movedim Mt Adjoint Expand Slice Select"""
+VIEWS = frozenset(name + "Backward0" for name in _VIEW_NAMES.split()) | {
+    "SqueezeBackward1",
+    "SqueezeBackward2",
+    "TransposeBackward1",
+    "CopySlices",
+    "CopyBackwards",
+}
 _THROUGH = VIEWS - {"ExpandBackward0", "SliceBackward0", "SelectBackward0", "CopySlices"}
 _PRODUCTS = ("AddmmBackward0", "MmBackward0", "BmmBackward0", "BaddbmmBackward0", "ConvolutionBackward0")
 _MAX_MEASURED_FUNCTIONS = 1500
@@ -126,7 +131,7 @@ class Graph:
         numbers = walk.numbers
         owners: list[tuple[Call | None, int]] = []
         timelines = self.calls.timelines
-        for number, name, key in zip(numbers, walk.names, threads):
+        for number, name, key in zip(numbers, walk.names, threads, strict=False):
             timeline = timelines.get(key)
             owners.append((None, -1) if name == ACCUMULATE or timeline is None else timeline.at(number))
         self._decide_collapse(walk, owners)
@@ -148,7 +153,7 @@ class Graph:
         return remove
 
     def _threads(self, walk: Walk, thread: int) -> list[int]:
-        """The thread that made each node: told by the outputs of calls in other threads, inherited towards the inputs."""
+        """The thread that made each node: told by outputs of calls in other threads, inherited downwards."""
         if len(self.calls.timelines) < 2:
             return [thread] * len(walk.nodes)
         marked: dict[Any, int] = {}
@@ -168,7 +173,7 @@ class Graph:
     def _decide_collapse(self, walk: Walk, owners: list[tuple[Call | None, int]]) -> None:
         """A leaf call is one node, unless the user wrote several layers as plain functions into one module."""
         products: dict[Call, int] = {}
-        for (owner, _), name in zip(owners, walk.names):
+        for (owner, _), name in zip(owners, walk.names, strict=False):
             if owner is not None and name in _PRODUCTS and not owner.children:
                 products[owner] = products.get(owner, 0) + 1
         for owner, count in products.items():

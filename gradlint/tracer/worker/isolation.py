@@ -49,8 +49,8 @@ def _cut_network() -> bool:
             return False
         try:
             _write("/proc/self/setgroups", "deny")
-            _write("/proc/self/uid_map", "%d %d 1" % (user, user))
-            _write("/proc/self/gid_map", "%d %d 1" % (group, group))
+            _write("/proc/self/uid_map", f"{user} {user} 1")
+            _write("/proc/self/gid_map", f"{group} {group} 1")
         except OSError:
             pass
     _raise_loopback()

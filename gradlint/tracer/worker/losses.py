@@ -223,14 +223,15 @@ def _softmax_dimension(above: list[tuple[str, Any]]) -> tuple[int | None, int | 
         if operation in ("Softmax", "LogSoftmax"):
             dimension = getattr(node, "_saved_dim", None)
             if dimension is None:
-                return None, node._sequence_nr()
+                return None, int(node._sequence_nr())
+            dimension = int(dimension)
             if dimension >= 1 << 62:
                 dimension -= 1 << 64
             metadata = getattr(node, "_input_metadata", None)
             if dimension < 0 and metadata:
                 dimension += len(metadata[0].shape)
-            return int(dimension), node._sequence_nr()
-    return None, above[0][1]._sequence_nr() if above else None
+            return dimension, int(node._sequence_nr())
+    return None, int(above[0][1]._sequence_nr()) if above else None
 
 
 def _step(given: torch.Tensor, class_dim: int | None) -> int:

@@ -57,7 +57,7 @@ class OptimizerState:
         self.stale: dict[int, Later] = {}
         self.fresh: set[int] = set()
         self.cleared = False
-        self.scale: float | None = None
+        self.scale: Any = None
         self.closure_calls = 0
         self.closure_needed = False
         self.initial_groups: list[dict[str, Any]] = []
@@ -144,6 +144,7 @@ class Recorder:
         self.finished = False
         self.on_finish: list[Any] = []
         self.on_backward: list[Any] = []
+        self.on_step: list[Any] = []
         self.step_depth = 0
         self.skipped_steps = 0
         self.scaled_losses: dict[int, tuple[Any, Any]] = {}
@@ -310,14 +311,14 @@ class Recorder:
         found = {id(leaf) for leaf in reached}
         for leaf in reached:
             self.track(leaf).reached = True
-        for state in self.optimizers:
-            held = {id(p) for p in state.parameters()}
+        for holder in self.optimizers:
+            held = {id(p) for p in holder.parameters()}
             if held & found:
-                state.backwards += 1
-                state.cleared = False
-                state.fresh |= held & found
+                holder.backwards += 1
+                holder.cleared = False
+                holder.fresh |= held & found
                 if entry["scaled"]:
-                    state.scale = self.factor(self.scaler)
+                    holder.scale = self.factor(self.scaler)
         self._remember_gradients()
         if self.backwards_since_step >= self.backward_limit and self.stop_at_end:
             self.close_segment(None)
@@ -355,7 +356,7 @@ class Recorder:
                 if key in reached and key not in state.fresh and tensor.grad is not None:
                     wanted.append((state, key))
                     tensors.append(tensor.grad)
-        for (state, key), norm in zip(wanted, norms(tensors)):
+        for (state, key), norm in zip(wanted, norms(tensors), strict=False):
             state.stale[key] = self.scalars.later(norm)
 
     def _remember_gradients(self) -> None:
@@ -378,7 +379,7 @@ class Recorder:
             elif gradient._version != version:
                 suspects.append(state.tensor)
         if suspects:
-            for tensor, norm in zip(suspects, norms([t.grad for t in suspects if t.grad is not None])):
+            for tensor, norm in zip(suspects, norms([t.grad for t in suspects if t.grad is not None]), strict=False):
                 if float(norm) == 0.0:
                     zeroed += 1
                     self._forget(id(tensor))
@@ -466,7 +467,7 @@ class Recorder:
         parameters = state.parameters()
         with_gradient = [p for p in parameters if p.grad is not None]
         gradient_norms = norms([p.grad for p in with_gradient if p.grad is not None])
-        measured = dict(zip((id(p) for p in with_gradient), gradient_norms))
+        measured = dict(zip((id(p) for p in with_gradient), gradient_norms, strict=False))
         laters: dict[int, Later] = {}
         for tensor in parameters:
             tracked = self.track(tensor)
@@ -532,6 +533,8 @@ class Recorder:
         self.dropped_rounds = 0
         self.backwards_since_step = 0
         self._remember_gradients()
+        for observer in self.on_step:
+            observer(state)
         self.close_segment(state)
         if self.first_step_at is None:
             self.first_step_at = time.monotonic()
@@ -543,7 +546,7 @@ class Recorder:
         """The gradients of a step with a closure exist only once the closure has run."""
         with_gradient = [p for p in state.parameters() if p.grad is not None]
         values = norms([p.grad for p in with_gradient if p.grad is not None])
-        for tensor, norm in zip(with_gradient, values):
+        for tensor, norm in zip(with_gradient, values, strict=False):
             laters[id(tensor)] = self.scalars.later(norm)
         entry["grad_norm"] = self.scalars.later(_total(values)) if values else None
         entry["with_gradient"] = len(with_gradient)
@@ -564,7 +567,7 @@ class Recorder:
         def evaluate(*args: Any, **kwargs: Any) -> Any:
             before = self.backwards
             result = closure(*args, **kwargs)
-            value = None
+            value: Any = None
             if isinstance(result, torch.Tensor) and result.numel() == 1:
                 value = self.scalars.later(result)
             elif isinstance(result, (int, float)):
@@ -690,9 +693,9 @@ class Recorder:
                 if node is None or node in seen:
                     continue
                 seen.add(node)
-                round_ = numbers.get(node._sequence_nr())
-                if round_ is not None:
-                    alive.add(round_)
+                earlier = numbers.get(node._sequence_nr())
+                if earlier is not None:
+                    alive.add(earlier)
                     reached = True
                 stack.extend(child for child, _ in node.next_functions)
             if reached:
@@ -726,11 +729,11 @@ def _mark(tensor: torch.Tensor) -> Any:
 
 
 def _plain(tensor: torch.Tensor) -> bool:
-    return tensor.layout == torch.strided and tensor.is_floating_point() and tensor.numel() > 0
+    return bool(tensor.layout == torch.strided and tensor.is_floating_point() and tensor.numel() > 0)
 
 
 def _real(tensor: torch.Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.device.type != "meta"
+    return bool(tensor.is_floating_point() and tensor.device.type != "meta")
 
 
 def _some_rows(tensor: torch.Tensor) -> torch.Tensor:

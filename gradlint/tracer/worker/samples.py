@@ -21,7 +21,7 @@ def stride_for(tensor: torch.Tensor, limit: int) -> int:
     sizes = [size for size in tensor.shape if size > 1]
     while any(gcd(step, size) > 1 for size in sizes) and step < 8 * tensor.numel() // limit:
         step += 1
-    return max(step, 1)
+    return int(max(step, 1))
 
 
 def sample(tensor: torch.Tensor, limit: int) -> torch.Tensor:
@@ -122,7 +122,7 @@ class Samples:
         second = exact.div_(scale[:, None]).square_().mean(1) * scale.square()
         zeros = (table == 0).sum(1).double()
         full = torch.stack(
-            [mean[row] if self._sums[i] is None else self._sums[i].double() for row, i in enumerate(indices)]
+            [mean[row] if total is None else total.double() for row, total in enumerate(self._sums[i] for i in indices)]
         )
         columns = torch.stack([mean, second, zeros, peak, full], 1)
         extra = torch.zeros(len(indices), 3, dtype=torch.float64, device=table.device)
@@ -157,7 +157,7 @@ class Samples:
         }
 
 
-def _unit_peaks(tensor: torch.Tensor, kind: str) -> torch.Tensor:
+def _unit_peaks(tensor: torch.Tensor, kind: str | None) -> torch.Tensor:
     """The largest slope that each unit (channel or feature) has over the batch, on at most about a million elements."""
     dimension = _UNIT_DIMENSION[tensor.dim()]
     while tensor.numel() > 1 << 20 and tensor.dim() > 2 and tensor.shape[2 if dimension == 1 else 1] > 8:
@@ -198,7 +198,7 @@ class Scalars:
         self._pending = []
         for pairs in by_device.values():
             numbers = torch.stack([value.double().reshape(()) for value, _ in pairs]).tolist()
-            for number, (_, result) in zip(numbers, pairs):
+            for number, (_, result) in zip(numbers, pairs, strict=False):
                 result.value = number
 
 
@@ -243,7 +243,7 @@ def norms(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
             for index in indices:
                 results[index] = torch.linalg.vector_norm(values[index], dtype=torch.float64)
             continue
-        for index, norm in zip(indices, torch._foreach_norm(group, 2.0)):
+        for index, norm in zip(indices, torch._foreach_norm(group, 2.0), strict=False):
             rough = float(norm)
             if not 1e-12 < rough < 1e15:
                 exact = values[index].double()

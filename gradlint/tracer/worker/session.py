@@ -66,15 +66,13 @@ class Session:
             import torch  # noqa: F401
         except ImportError as problem:
             kind = "no-torch" if getattr(problem, "name", None) == "torch" else "crash"
-            self.send(
-                {"kind": kind, "message": "%s cannot import torch: %s" % (sys.executable, problem), "place": None}
-            )
+            self.send({"kind": kind, "message": f"{sys.executable} cannot import torch: {problem}", "place": None})
             os._exit(0)
         try:
             self.prepare()
         except Exception as problem:
             traceback.print_exc()
-            self.send({"kind": "protocol", "message": "instrumentation failed: %r" % problem, "place": None})
+            self.send({"kind": "protocol", "message": f"instrumentation failed: {problem!r}", "place": None})
             os._exit(0)
         self.watch_clock()
         error = self.execute()
@@ -102,7 +100,7 @@ class Session:
             torch.set_num_threads(request["threads"])
         self.taming = taming.Taming()
         self.taming.install(patches, request["batch_cap"])
-        self.taming.note("seed", "random generators were seeded with %d" % request["seed"], ["values"])
+        self.taming.note("seed", f"random generators were seeded with {request['seed']}", ["values"])
         bare = request["mode"] == "bare"
         cuda = torch.cuda.is_available() and request["device"] != "cpu"
         if not cuda:
@@ -184,7 +182,7 @@ class Session:
         remaining = self.request["timeout"] - (time.monotonic() - self.started) - self.request["margin"]
 
         def expire() -> None:
-            message = "no complete measurement within %g s" % self.request["timeout"]
+            message = "no complete measurement within {:g} s".format(self.request["timeout"])
             frame = sys._current_frames().get(threading.main_thread().ident or 0)
             place = self.places.here(frame) if frame is not None else None
             self.recorder.stop_at_end = False
@@ -207,7 +205,7 @@ class Session:
 
         def leave(status: int) -> None:
             if os.getpid() == self.recorder._process and not self.stopper.stopping:
-                self.send({"kind": "script-exit", "message": "the script called os._exit(%r)" % status, "place": None})
+                self.send({"kind": "script-exit", "message": f"the script called os._exit({status!r})", "place": None})
             real_exit(status)
 
         os._exit = leave  # type: ignore[assignment]
@@ -226,7 +224,7 @@ class Session:
         except SystemExit as end:
             if self.recorder.steps_seen or self.recorder.backwards:
                 return None
-            return self.failure("script-exit", "the script ended with sys.exit(%r) before a step" % (end.code,), end)
+            return self.failure("script-exit", f"the script ended with sys.exit({end.code!r}) before a step", end)
         except KeyboardInterrupt:
             return self.failure("script-error", "the script was interrupted", None)
         except BaseException as problem:
@@ -241,7 +239,7 @@ class Session:
     def classified(self, problem: BaseException) -> dict[str, Any]:
         import torch
 
-        text = "%s: %s" % (type(problem).__name__, problem)
+        text = f"{type(problem).__name__}: {problem}"
         first = text.strip().splitlines()[0][:500]
         kind = "script-error"
         if isinstance(problem, ModuleNotFoundError):
@@ -249,9 +247,11 @@ class Session:
             self.missing_module = (problem.name or "").split(".")[0]
         elif isinstance(problem, (FileNotFoundError, NotADirectoryError)):
             kind = "missing-data"
-        elif isinstance(problem, MemoryError) or (
-            isinstance(problem, RuntimeError) and "can't allocate memory" in str(problem)
-        ) or (hasattr(torch, "OutOfMemoryError") and isinstance(problem, torch.OutOfMemoryError)):
+        elif (
+            isinstance(problem, MemoryError)
+            or (isinstance(problem, RuntimeError) and "can't allocate memory" in str(problem))
+            or (hasattr(torch, "OutOfMemoryError") and isinstance(problem, torch.OutOfMemoryError))
+        ):
             kind = "memory"
         return self.failure(kind, first, problem)
 
@@ -273,7 +273,7 @@ class Session:
                 record = self.record(error)
             except Exception as problem:
                 traceback.print_exc()
-                message = "the measurements could not be put together: %r" % problem
+                message = f"the measurements could not be put together: {problem!r}"
                 record = {"error": error or {"kind": "protocol", "message": message, "place": None}}
             self.channel.send(record)
 
@@ -330,12 +330,12 @@ class Session:
         notes: list[dict[str, Any]] = []
         if self.redirect is not None and self.redirect.used:
             what = ", ".join(sorted(self.redirect.used))
-            message = "no GPU here: %s was redirected to the CPU" % what
+            message = f"no GPU here: {what} was redirected to the CPU"
             notes.append({"kind": "device", "message": message, "affects": ["device", "speed"]})
         if self.taming is not None:
             notes += self.taming.notes
         if self.stubs is not None and self.stubs.used:
-            message = "%s not installed: inert stand-ins were imported" % ", ".join(sorted(self.stubs.used))
+            message = "{} not installed: inert stand-ins were imported".format(", ".join(sorted(self.stubs.used)))
             notes.append({"kind": "stubbed-module", "message": message, "affects": ["values"]})
         return notes
 
@@ -347,7 +347,7 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     torch.manual_seed(seed)
     try:
-        import numpy
+        import numpy  # type: ignore[import-not-found,unused-ignore]
 
         numpy.random.seed(seed)
     except ImportError:

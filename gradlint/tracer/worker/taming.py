@@ -47,7 +47,8 @@ class Taming:
             try:
                 bound = signature.bind(self, *args, **kwargs)
             except TypeError:
-                return original(self, *args, **kwargs)
+                original(self, *args, **kwargs)
+                return
             given = bound.arguments
             if given.get("num_workers"):
                 notes.note("loader", "DataLoader worker processes were switched off", ["speed"])
@@ -56,9 +57,9 @@ class Taming:
                     given[name] = value
             size = given.get("batch_size")
             if batch_cap and isinstance(size, int) and size > batch_cap:
-                notes.note("batch-cap", "batch_size %d was capped to %d" % (size, batch_cap), ["shapes", "values"])
+                notes.note("batch-cap", f"batch_size {size} was capped to {batch_cap}", ["shapes", "values"])
                 given["batch_size"] = batch_cap
-            return original(*bound.args, **bound.kwargs)
+            original(*bound.args, **bound.kwargs)
 
         notes = self
         patches.set(loader, "__init__", init)

@@ -81,7 +81,8 @@ def _backward(recorder: Recorder, patches: Patches) -> None:
         inputs: Any = None,
     ) -> None:
         if not recorder.active:
-            return run_backward(tensors, grad_tensors, retain_graph, create_graph, grad_variables, inputs)
+            run_backward(tensors, grad_tensors, retain_graph, create_graph, grad_variables, inputs)
+            return
         roots = [tensors] if isinstance(tensors, torch.Tensor) else [t for t in tensors if isinstance(t, torch.Tensor)]
         scaled = any(recorder.was_scaled(root) for root in roots)
         before = recorder.marks()
@@ -93,7 +94,6 @@ def _backward(recorder: Recorder, patches: Patches) -> None:
             remove()
             raise
         recorder.after_backward(entry, info, remove, before)
-        return None
 
     @functools.wraps(run_grad)
     def grad(outputs: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -111,7 +111,7 @@ def _backward(recorder: Recorder, patches: Patches) -> None:
             remove()
             raise
         wanted = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
-        info.leaves = [tensor for tensor, value in zip(wanted, result) if value is not None]
+        info.leaves = [tensor for tensor, value in zip(wanted, result, strict=False) if value is not None]
         recorder.after_backward(entry, info, remove, {})
         return result
 

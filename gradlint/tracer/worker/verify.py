@@ -70,7 +70,7 @@ def fingerprint(recorder: Recorder) -> dict[str, str]:
         inside.update(id(child) for child in module._modules.values() if child is not None)
     tops = [module for module in modules if id(module) not in inside]
     for number, top in enumerate(tops):
-        base = "%s[%d]" % (type(top).__name__, number)
+        base = f"{type(top).__name__}[{number}]"
         for name, module in top.named_modules():
             place = base + "." + name if name else base
             found["mode of " + place] = str(module.training)
@@ -78,16 +78,16 @@ def fingerprint(recorder: Recorder) -> dict[str, str]:
             found["hooks on " + place] = str(hooks)
             found["attributes of " + place] = ",".join(sorted(module.__dict__))
         for name, parameter in top.named_parameters():
-            found["parameter %s.%s" % (base, name)] = _hash(parameter)
-            found["gradient of %s.%s" % (base, name)] = _hash(parameter.grad)
-            found["tensor hooks on %s.%s" % (base, name)] = str(len(parameter._backward_hooks or ()))
+            found[f"parameter {base}.{name}"] = _hash(parameter)
+            found[f"gradient of {base}.{name}"] = _hash(parameter.grad)
+            found[f"tensor hooks on {base}.{name}"] = str(len(parameter._backward_hooks or ()))
         for name, buffer in top.named_buffers():
-            found["buffer %s.%s" % (base, name)] = _hash(buffer)
+            found[f"buffer {base}.{name}"] = _hash(buffer)
     for state in recorder.optimizers:
         for position, parameter in enumerate(state.parameters()):
             for key, value in state.optimizer.state.get(parameter, {}).items():
                 text = _hash(value) if isinstance(value, torch.Tensor) else repr(value)
-                found["optimizer %d state %s of parameter %d" % (state.number, key, position)] = text
+                found[f"optimizer {state.number} state {key} of parameter {position}"] = text
     found["rng torch"] = _hash(torch.get_rng_state())
     found["rng python"] = hashlib.sha256(repr(random.getstate()).encode()).hexdigest()
     numpy = sys.modules.get("numpy")
@@ -114,7 +114,7 @@ def _hash(tensor: torch.Tensor | None) -> str:
 
 def _has_numpy() -> bool:
     try:
-        import numpy  # noqa: F401
+        import numpy  # type: ignore[import-not-found,unused-ignore] # noqa: F401
     except ImportError:
         return False
     return True

@@ -1,0 +1,125 @@
+"""lr · λmax by power iteration on Hessian-vector products of the user's own loss, just before its own backward.
+
+λmax is the eigenvalue of the Hessian that is largest in magnitude (for the Adam family of D^-½ H D^-½ with D = √v̂ + ε,
+v̂ from the optimizer's state). Twelve iterations; needs double backward, so fused attention and recurrent kernels are
+switched off when curvature is asked for. Gradient descent on a quadratic diverges above 2, heavy ball above 2 + 2·momentum.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from .recorder import OptimizerState, Recorder
+
+_ITERATIONS = 12
+
+
+class Curvature:
+    """One estimate for each optimizer: at its first round, in the Adam family at its last one."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.found: dict[int, dict[str, Any]] = {}
+        self._grad = torch.autograd.grad
+        torch.backends.mkldnn.enabled = False
+        if hasattr(torch.backends.cuda, "enable_flash_sdp"):
+            torch.backends.cuda.enable_flash_sdp(False)
+            torch.backends.cuda.enable_mem_efficient_sdp(False)
+        torch.backends.cudnn.enabled = False
+        recorder.on_backward.append(self._backward)
+
+    def _backward(self, kind: str, roots: list[torch.Tensor], walk: Any, round_: int) -> None:
+        if kind != "backward" or len(roots) != 1 or roots[0].numel() != 1:
+            return
+        leaves = {id(leaf): leaf for _, leaf in walk.leaves}
+        for state in self.recorder.optimizers:
+            adaptive = _adaptive(state)
+            due = state.steps >= min(self.recorder.steps_wanted, 3) - 1 if adaptive else True
+            parameters = [p for p in state.parameters() if id(p) in leaves]
+            if state.number in self.found or not due or not parameters:
+                continue
+            self.found[state.number] = self._estimate(state, roots[0], parameters, adaptive)
+
+    def _estimate(
+        self, state: OptimizerState, loss: torch.Tensor, parameters: list[torch.Tensor], adaptive: bool
+    ) -> dict[str, Any]:
+        rate = _rate(state)
+        entry: dict[str, Any] = {
+            "optimizer": state.number,
+            "lr": rate,
+            "lambda_max": float("nan"),
+            "lr_lambda_max": float("nan"),
+            "preconditioned": adaptive,
+            "iterations": 0,
+            "relative_change": float("nan"),
+            "message": "",
+        }
+        recorder = self.recorder
+        recorder.quiet += 1
+        rng = torch.get_rng_state()
+        try:
+            value, change, count = self._power(state, loss, parameters, adaptive)
+            entry.update(lambda_max=value, lr_lambda_max=rate * value, relative_change=change, iterations=count)
+        except (RuntimeError, NotImplementedError) as problem:
+            entry["message"] = str(problem).strip().splitlines()[0][:300]
+        finally:
+            torch.set_rng_state(rng)
+            recorder.quiet -= 1
+        return entry
+
+    def _power(
+        self, state: OptimizerState, loss: torch.Tensor, parameters: list[torch.Tensor], adaptive: bool
+    ) -> tuple[float, float, int]:
+        gradients = self._grad(loss, parameters, create_graph=True, allow_unused=True)
+        pairs = [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None and g.requires_grad]
+        if not pairs:
+            return 0.0, 0.0, 0
+        held = [p for p, _ in pairs]
+        scale = [_preconditioner(state, p, g) if adaptive else None for p, g in pairs]
+        generator = torch.Generator().manual_seed(0)
+        vector = [torch.randn(p.shape, generator=generator).to(p) for p in held]
+        value, change = 0.0, float("inf")
+        count = 0
+        while count < _ITERATIONS:
+            count += 1
+            length = float(_length(vector))
+            if length == 0.0:
+                break
+            vector = [v / length for v in vector]
+            inner = [v if s is None else v * s for v, s in zip(vector, scale, strict=True)]
+            product = self._grad([g for _, g in pairs], held, inner, retain_graph=True, allow_unused=True)
+            image = [torch.zeros_like(p) if h is None else h for p, h in zip(held, product, strict=True)]
+            image = [h.detach() if s is None else h.detach() * s for h, s in zip(image, scale, strict=True)]
+            rayleigh = float(sum((v.double() * h.double()).sum() for v, h in zip(vector, image, strict=True)))
+            change = abs(rayleigh - value) / max(abs(rayleigh), 1e-30)
+            value, vector = rayleigh, image
+        return value, change, count
+
+
+def _adaptive(state: OptimizerState) -> bool:
+    return any("betas" in group and "eps" in group for group in state.optimizer.param_groups)
+
+
+def _rate(state: OptimizerState) -> float:
+    rates = [group.get("lr") for group in state.optimizer.param_groups]
+    return max((float(rate) for rate in rates if rate is not None), default=0.0)
+
+
+def _preconditioner(state: OptimizerState, parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """D^-½ of the Adam family: (√v̂ + ε)^-½, with v̂ corrected for its start; |g| before the first step."""
+    group = next(g for g in state.optimizer.param_groups if any(p is parameter for p in g["params"]))
+    kept = state.optimizer.state.get(parameter, {})
+    second = kept.get("exp_avg_sq")
+    if second is None:
+        root = gradient.detach().abs()
+    else:
+        steps = float(kept.get("step", 1))
+        root = (second / (1 - group["betas"][1] ** max(steps, 1.0))).sqrt()
+    return (root + group["eps"]).rsqrt()
+
+
+def _length(vector: list[torch.Tensor]) -> torch.Tensor:
+    return torch.stack([v.double().square().sum() for v in vector]).sum().sqrt()
