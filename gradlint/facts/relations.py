@@ -1,0 +1,108 @@
+"""What acts on what: True and False are proven, None means that something unseen stands between."""
+
+from __future__ import annotations
+
+from gradlint.facts.events import Backward, Escape
+from gradlint.facts.interpret import modules
+from gradlint.facts.roles import role
+from gradlint.facts.values import (
+    Choice, Collection, Constant, Instance, Layer, Manager, Mapping, Optimizer, Parameters, Tensor, Unknown, Value, is_module,
+)  # fmt: skip
+
+
+def owners(value: Value | None) -> list[Value] | None:
+    """The modules and parameters behind an optimizer, a parameter set or a module; None if any cannot be seen."""
+    if value is None:
+        return None
+    if isinstance(value, Optimizer):
+        found = [owners(part) for part in value.parameters]
+        return None if not found or None in found else [o for part in found if part is not None for o in part]
+    if isinstance(value, Parameters):
+        found = [owners(owner) for owner in value.owners]
+        return None if None in found else [o for part in found if part is not None for o in part]
+    if isinstance(value, Collection):
+        found = [owners(item) for item in value.items]
+        return None if value.open or None in found else [o for part in found if part is not None for o in part]
+    if isinstance(value, Mapping):
+        return owners(value.items["params"]) if "params" in value.items else None
+    if is_module(value) and not isinstance(value, Choice):
+        return [value]
+    if isinstance(value, Tensor) and value.parameter:
+        return owners(value.owner) if value.owner is not None and value.owner is not value else [value]
+    return None
+
+
+def overlap(left: Value, right: Value) -> bool | None:
+    """Whether two things share parameters."""
+    if left is right:
+        return True
+    if isinstance(left, Choice) or isinstance(right, Choice):
+        pairs = [overlap(a, b) for a in _options(left) for b in _options(right)]
+        return True if True in pairs else (None if None in pairs else False)
+    if role(left) == "optimizer" and role(right) == "optimizer" and (isinstance(left, Unknown) or isinstance(right, Unknown)):
+        # Two optimizers that nobody can look into are taken to hold different parameters.
+        return False
+    a, b = owners(left), owners(right)
+    if a is None or b is None:
+        return None
+    return any(x is y or _inside(x, y) or _inside(y, x) for x in a for y in b)
+
+
+def _options(value: Value) -> tuple[Value, ...]:
+    return value.options if isinstance(value, Choice) else (value,)
+
+
+def _inside(part: Value, whole: Value) -> bool:
+    if not isinstance(whole, (Layer, Instance)):
+        return False
+    if isinstance(part, Tensor):
+        return part.owner is not None and modules.holds(whole, part.owner)
+    return modules.holds(whole, part)
+
+
+def clears(target: Value, optimizer: Value) -> bool | None:
+    """Whether clearing `target` clears what `optimizer` steps."""
+    if isinstance(target, Manager):
+        return None
+    if isinstance(target, Collection):
+        answers = [clears(item, optimizer) for item in target.items]
+        return True if True in answers else (None if None in answers or target.open else False)
+    return overlap(target, optimizer)
+
+
+def reaches(backward: Backward, optimizer: Value) -> bool | None:
+    """Whether a backward accumulates into what `optimizer` steps."""
+    loss = backward.loss
+    if isinstance(loss, Tensor):
+        if not loss.roots:
+            return None if loss.mystery else False
+        answers = [overlap(root, optimizer) for root in loss.roots]
+        if True in answers:
+            return True
+        return None if None in answers or loss.mystery else False
+    return None
+
+
+def takes(event: Escape, value: Value) -> bool:
+    """Whether a callee that cannot be seen got hold of `value`, directly or inside an object."""
+    return any(_within(given, value, 0) for given in event.values)
+
+
+def _within(given: Value, value: Value, depth: int) -> bool:
+    if given is value:
+        return True
+    if isinstance(given, Choice):
+        return any(_within(option, value, depth) for option in given.options)
+    if isinstance(value, Choice):
+        return any(_within(given, option, depth) for option in value.options)
+    if depth > 2:
+        return False
+    if isinstance(given, Collection):
+        return any(_within(item, value, depth + 1) for item in given.items)
+    if isinstance(given, Mapping):
+        return any(_within(item, value, depth + 1) for item in given.items.values())
+    if isinstance(given, Instance) and not is_module(given):
+        return any(_within(item, value, depth + 1) for item in given.attributes.values() if not isinstance(item, Constant))
+    if isinstance(given, Manager):
+        return any(_within(item, value, depth + 1) for item in (*given.arguments, *given.keywords.values()))
+    return False
