@@ -1,4 +1,4 @@
-"""`gradlint trace SCRIPT [options] [-- script arguments]`, and what `gradlint check --trace` adds to its diagnostics."""
+"""`gradlint trace SCRIPT [options] [-- script arguments]`, and what `gradlint check --trace` adds to its findings."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from gradlint.catalog import Catalog, RuleSpec
 from gradlint.diagnostics import Diagnostic
-from gradlint.errors import GradlintError, MissingExtraError, UsageError
+from gradlint.errors import ConfigError, GradlintError, MissingExtraError, UsageError
+from gradlint.selection import suggestion
 from gradlint.tracer.schema import TraceRecord
 
 Lint = Callable[[str], tuple[Sequence[Diagnostic], Mapping[str, RuleSpec]]]
 """The static wing: a script's diagnostics, and the selected rules by name."""
 
 FORMATS = ("text", "json")
+EVERYTHING = ("curvature", "same-batch")
+LAST_LINES = 10
 FAIL_ON = ("confirmed", "any", "refuted")
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What `check --trace` gets back: all diagnostics with verdicts, and a sentence for each script that was not traced."""
+    """All diagnostics with verdicts, those that fail the gate, and a sentence for each script that was not traced."""
 
     diagnostics: tuple[Diagnostic, ...]
     failing: tuple[Diagnostic, ...]
@@ -33,13 +37,13 @@ class Judged:
 def main(argv: Sequence[str], settings: Mapping[str, Any] | None = None, *, lint: Lint | None = None) -> int:
     """Trace one script, print the report, and return the exit code.
 
-    `settings` is the configuration's `[trace]` table; options on the command line win. `lint` gives the static findings to
-    judge; without it only the tracer's own are reported. 0: nothing that `--fail-on` names; 1: such diagnostics; 2: the
-    script could not be traced.
+    `settings` is the configuration's `[trace]` table; options on the command line win. `lint` gives the static findings
+    to judge; without it only the tracer's own are reported. 0: nothing that `--fail-on` names; 1: such diagnostics;
+    2: the script could not be traced.
     """
     try:
         own, script_arguments = _split(argv)
-        options = _parser(settings or {}).parse_args(own)
+        options = _options(own, settings or {})
         return _trace(options, script_arguments, lint)
     except GradlintError as error:
         print(f"gradlint: {error}", file=sys.stderr)
@@ -56,27 +60,31 @@ def check_with_trace(
 ) -> Judged:
     """Trace every script and join its measurements with the diagnostics of `gradlint check`.
 
-    `diagnostics`: those of the static wing, of any file; each is judged by every trace that says something about it, and
-    the most telling verdict stays (confirmed before refuted before inconclusive). `scripts`: the files to run, in order.
-    `rules`: the selected rules by name; the tracer's own findings are limited to them. `settings`: the configuration's
-    `[trace]` table. Raises MissingExtraError without networkx, UsageError for a `fail_on` or setting that does not exist.
+    `diagnostics`: those of the static wing, of any file; each is judged by every trace that says something about it,
+    and the most telling verdict stays (confirmed before refuted before inconclusive). `scripts`: the files to run, in
+    order. `rules`: the selected rules by name; the tracer's own findings are limited to them. `settings`: the
+    configuration's `[trace]` table. Raises MissingExtraError without networkx or psutil, UsageError or ConfigError for
+    a `fail_on` or setting that does not exist.
     """
     if fail_on not in FAIL_ON:
         raise UsageError(f"--fail-on: `{fail_on}` is not one of {', '.join(FAIL_ON)}")
     outcome_module = _outcome_module()
-    options = _parser(settings or {}).parse_args(["-"])
+    options = _options(["-"], settings or {})
+    measure = EVERYTHING if {"high-learning-rate", "learning-rate-above-curvature"} & set(rules) else ()
     judged = list(diagnostics)
     problems: list[str] = []
     rank = {"confirmed": 0, "refuted": 1, "inconclusive": 2}
     for script in scripts:
         options.script = script
-        outcome = outcome_module.join(_record(options, []), diagnostics, rules.get)
+        outcome = outcome_module.join(_record(options, [], measure), diagnostics, rules.get)
         if outcome.failure:
             problems.append(f"{script}: {outcome.failure}")
         known = {_identity(item): item for item in outcome.diagnostics}
         for index, item in enumerate(judged):
             new = known.pop(_identity(item), item)
-            if new.verdict is not None and (item.verdict is None or rank[new.verdict.verdict] < rank[item.verdict.verdict]):
+            if new.verdict is not None and (
+                item.verdict is None or rank[new.verdict.verdict] < rank[item.verdict.verdict]
+            ):
                 judged[index] = new
         judged.extend(known.values())
     judged.sort(key=lambda item: item.sort_key)
@@ -97,7 +105,7 @@ def _trace(options: argparse.Namespace, script_arguments: list[str], lint: Lint 
         static, rules = lint(options.script)
     else:
         rules = Catalog().rules
-    outcome = outcome_module.join(_record(options, script_arguments), static, rules.get)
+    outcome = outcome_module.join(_record(options, script_arguments, EVERYTHING), static, rules.get)
     if options.save_graph:
         outcome.graph.save(options.save_graph)
     if options.plot and not outcome.failure:
@@ -114,7 +122,8 @@ def _trace(options: argparse.Namespace, script_arguments: list[str], lint: Lint 
         text = terminal.render(outcome, colour=_colour(options.color))
     sys.stdout.write(text)
     if outcome.failure:
-        print(f"gradlint: {options.script}: {outcome.failure}", file=sys.stderr)
+        said = outcome.record["stderr"].strip().splitlines()[-LAST_LINES:]
+        print(*said, f"gradlint: {options.script}: {outcome.failure}", sep="\n", file=sys.stderr)
         return 2
     return 1 if outcome.failing(options.fail_on) else 0
 
@@ -127,8 +136,35 @@ def _outcome_module() -> Any:
     return outcome
 
 
-def _record(options: argparse.Namespace, script_arguments: list[str]) -> TraceRecord:
-    raise NotImplementedError(options, script_arguments)
+def _record(options: argparse.Namespace, script_arguments: list[str], measure: tuple[str, ...]) -> TraceRecord:
+    from gradlint.tracer.run import TraceOptions, trace
+
+    if not options.quiet:
+        print(
+            f"gradlint: tracing {options.script}, {options.timeout:g} s at most an attempt", file=sys.stderr, flush=True
+        )
+    return trace(
+        Path(options.script),
+        script_arguments,
+        TraceOptions(
+            python=options.python,
+            device=options.device,
+            steps=options.steps,
+            timeout=options.timeout,
+            memory=int(options.memory * 2**30),
+            setup=None if options.setup is None else Path(options.setup),
+            inputs=options.input,
+            in_place=options.in_place,
+            run=not options.no_run,
+            verify=options.verify,
+            network=options.network,
+            seed=options.seed,
+            measure=measure,
+            input_shape=options.input_shape,
+            input_dtype=options.input_dtype,
+            target=options.target,
+        ),
+    )
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -155,5 +191,84 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"trace: {message}")
 
 
-def _parser(settings: Mapping[str, Any]) -> argparse.ArgumentParser:
-    raise NotImplementedError(settings)
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="gradlint trace",
+        description="Run one training step of a script in isolation and judge each finding by what it measures.",
+        epilog="Arguments after -- go to the script.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("script", help="the training script, started as `python SCRIPT` would start it")
+    report = parser.add_argument_group("report")
+    report.add_argument("--output-format", choices=FORMATS, default="text")
+    report.add_argument("--plot", metavar="FILE", help="draw gradient flow and TraceGraph into a .png or .svg file")
+    report.add_argument("--save-graph", metavar="FILE", help="write the TraceGraph as .json, .graphml or .dot")
+    report.add_argument("--fail-on", choices=FAIL_ON, default="any", help="findings that make the exit code 1")
+    report.add_argument("--color", choices=("auto", "always", "never"), default="auto")
+    report.add_argument("--quiet", "-q", action="store_true", help="no progress on standard error")
+    running = parser.add_argument_group("running the script")
+    running.add_argument(
+        "--python", metavar="PATH", help="interpreter; the project's own virtual environment by default"
+    )
+    running.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    running.add_argument("--steps", type=_positive, default=3, metavar="N", help="OptimizerSteps to see (3)")
+    running.add_argument("--seed", type=int, default=0, metavar="N")
+    running.add_argument("--setup", metavar="FILE", help="Python file to run before the script")
+    running.add_argument(
+        "--no-run", action="store_true", help="build model, loss and optimizer without running the loop"
+    )
+    running.add_argument(
+        "--input", metavar="MODULE:FUNCTION", help="function that returns the model's inputs, for --no-run"
+    )
+    running.add_argument("--input-shape", type=_shape, metavar="N,N,…", help="shape of the model's input, for --no-run")
+    running.add_argument("--input-dtype", metavar="DTYPE")
+    running.add_argument("--target", metavar="SPEC", help="what the loss is compared with, for --no-run")
+    bounds = parser.add_argument_group("bounds")
+    bounds.add_argument("--timeout", type=_seconds, default=120.0, metavar="S", help="seconds for one attempt (120)")
+    bounds.add_argument("--memory", type=_seconds, default=8.0, metavar="GIB", help="memory of all its processes (8)")
+    bounds.add_argument("--network", action="store_true", help="let the script use the network")
+    bounds.add_argument("--in-place", action="store_true", help="run in the script's own folder, not in a copy")
+    bounds.add_argument(
+        "--verify", action="store_true", help="prove that tracing changes nothing, by a second bare run"
+    )
+    return parser
+
+
+def _options(argv: Sequence[str], settings: Mapping[str, Any]) -> argparse.Namespace:
+    """Command line over configuration over defaults. Raises UsageError or ConfigError."""
+    parser = _parser()
+    return parser.parse_args([*_as_arguments(settings, parser), *argv])
+
+
+def _as_arguments(settings: Mapping[str, Any], parser: argparse.ArgumentParser) -> list[str]:
+    """The configuration's `[trace]` table as the arguments it stands for."""
+    known = {option[2:] for option in parser._option_string_actions if option.startswith("--")} - {"help"}
+    arguments: list[str] = []
+    for key, value in settings.items():
+        if key not in known:
+            raise ConfigError(f"[trace]: unknown key `{key}`{suggestion(key, known)}")
+        if value is True:
+            arguments.append(f"--{key}")
+        elif isinstance(value, list):
+            arguments.append(f"--{key}={','.join(str(item) for item in value)}")
+        elif value is not False:
+            arguments.append(f"--{key}={value}")
+    return arguments
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.replace("x", ",").split(","))

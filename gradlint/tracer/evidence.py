@@ -249,8 +249,8 @@ class Evidence:
             return (lines, same, len(chain))
 
         chain = max(chains, key=nearness)
-        named = [node for node in chain if claim.covers(node["constructed"])]
-        return named if len(named) > 1 else chain
+        named = [index for index, node in enumerate(chain) if claim.covers(node["constructed"])]
+        return chain[named[0] : named[-1] + 1] if len(named) > 1 else chain
 
 
 EventT = TypeVar("EventT", bound=Event)

@@ -41,15 +41,20 @@ class Outcome:
         return [item for item in self.diagnostics if item.verdict is not None and item.verdict.verdict in verdicts]
 
     def failing(self, fail_on: str) -> list[Diagnostic]:
-        """The diagnostics that fail a gate.
+        """The diagnostics that fail a gate."""
+        return failing(self.diagnostics, fail_on)
 
-        confirmed: only what the trace confirmed. any: all but what it refuted. refuted: what it refuted too.
-        """
-        if fail_on == "confirmed":
-            return self.having("confirmed")
-        if fail_on == "refuted":
-            return list(self.diagnostics)
-        return [item for item in self.diagnostics if item.verdict is None or item.verdict.verdict != "refuted"]
+
+def failing(diagnostics: Sequence[Diagnostic], fail_on: str) -> list[Diagnostic]:
+    """The diagnostics that fail a gate.
+
+    confirmed: only what the trace confirmed. any: all but what it refuted. refuted: what it refuted too.
+    """
+    if fail_on == "refuted":
+        return list(diagnostics)
+    if fail_on == "confirmed":
+        return [item for item in diagnostics if item.verdict is not None and item.verdict.verdict == "confirmed"]
+    return [item for item in diagnostics if item.verdict is None or item.verdict.verdict != "refuted"]
 
 
 def join(record: TraceRecord, static: Sequence[Diagnostic], rule: RULE) -> Outcome:

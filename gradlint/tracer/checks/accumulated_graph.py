@@ -18,5 +18,7 @@ def judge(evidence: Evidence, claim: Claim) -> Verdict:
     if alive:
         names = ", ".join(f"`{name}`" for name in growth["holders"])
         holder = f" by {names}" if names else ""
-        return confirmed(f"the graphs of {alive} of {rounds - 1} earlier iterations are still held{holder}", alive, UNIT, 0.0)
+        return confirmed(
+            f"the graphs of {alive} of {rounds - 1} earlier iterations are still held{holder}", alive, UNIT, 0.0
+        )
     return refuted("the graph of every earlier iteration was released", alive, UNIT, 0.0)

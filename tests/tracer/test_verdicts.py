@@ -1,0 +1,78 @@
+"""Pairs of small training scripts, one with a defect and one without: what a real traced step says about each.
+
+The expectations in `expected.yaml` beside the scripts were written from theory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tracing import FIXTURES, trace
+
+from gradlint.catalog import Catalog
+from gradlint.diagnostics import Diagnostic, Range, Severity, Verdict
+from gradlint.tracer.verdicts import attach, observe, rules_with_verdict, trace_only_rules
+
+CASES = [
+    (folder.name, form, kind, expected)
+    for folder in sorted(FIXTURES.iterdir())
+    if (folder / "expected.yaml").is_file()
+    for form, kinds in yaml.safe_load((folder / "expected.yaml").read_text("utf-8")).items()
+    for kind in ("buggy", "fixed")
+    for expected in [kinds[kind]]
+]
+
+
+def diagnostic(rule: str, script: Path, text: str) -> Diagnostic:
+    """The static finding that points at the first line with `text`."""
+    lines = script.read_text("utf-8").splitlines()
+    number = next(number for number, line in enumerate(lines, 1) if text in line)
+    spec = Catalog().rule(rule)
+    span = Range(number, 1, number, len(lines[number - 1]) + 1)
+    return Diagnostic(spec.code, rule, "claimed", Severity.WARNING, "medium", str(script), span)
+
+
+def verdict_on(rule: str, script: Path, text: str, **options: Any) -> Verdict:
+    claimed = diagnostic(rule, script, text)
+    attached = attach([claimed], trace(script, **options))[0]
+    assert replace(attached, verdict=None) == claimed
+    assert attached.verdict is not None
+    return attached.verdict
+
+
+@pytest.mark.parametrize(
+    ("rule", "form", "kind", "expected"), CASES, ids=[f"{rule}-{form}-{kind}" for rule, form, kind, _ in CASES]
+)
+def test_pair(rule: str, form: str, kind: str, expected: dict[str, Any]) -> None:
+    script = FIXTURES / rule / f"{form}_{kind}.py"
+    if "reported" in expected:
+        found = [item.verdict.reason for item in observe(trace(script)) if item.finding.rule == rule]
+        assert bool(found) == expected["reported"], found
+    elif expected:
+        verdict = verdict_on(rule, script, expected["at"])
+        assert verdict.verdict == expected["verdict"], verdict
+        assert verdict.reason
+        assert verdict.value is None or verdict.unit
+
+
+@pytest.mark.parametrize(
+    "script", sorted(FIXTURES.glob("*/*_fixed.py")), ids=lambda script: f"{script.parent.name}-{script.stem}"
+)
+def test_fixed_scripts_give_no_finding_of_the_tracer(script: Path) -> None:
+    reported = [(item.finding.rule, item.verdict.reason) for item in observe(trace(script))]
+    assert reported == []
+
+
+def test_every_rule_with_a_measurement_has_a_pair() -> None:
+    covered = {rule for rule, _, _, _ in CASES}
+    assert (rules_with_verdict() | trace_only_rules()) - covered == set()
+
+
+def test_rules_and_measurements_agree() -> None:
+    rules = Catalog().rules
+    assert rules_with_verdict() <= {name for name, spec in rules.items() if spec.static and spec.trace}
+    assert trace_only_rules() <= {name for name, spec in rules.items() if not spec.static}

@@ -1,0 +1,27 @@
+"""Traces of fixture scripts, each made once for a test run; everything here is skipped where torch is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+for name in ("torch", "networkx", "psutil"):
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"tracing needs {name}", allow_module_level=True)
+
+from gradlint.tracer.run import TraceOptions  # noqa: E402
+from gradlint.tracer.run import trace as run_trace  # noqa: E402
+from gradlint.tracer.schema import TraceRecord  # noqa: E402
+
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "traces"
+
+
+@cache
+def trace(script: str | Path, **options: Any) -> TraceRecord:
+    """The record of one script of tests/fixtures/traces (or of an absolute path), with all extra measurements."""
+    settings = {"timeout": 100.0, "threads": 1, "measure": ("curvature", "same-batch"), **options}
+    return run_trace(FIXTURES / script, (), TraceOptions(**settings))
