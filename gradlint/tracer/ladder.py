@@ -165,7 +165,7 @@ class _Ladder:
         """The rung that answers this failure; build is the last one."""
         error = result.get("error") or {"kind": "", "message": ""}
         kind, message = error["kind"], error["message"] + "\n" + result.get("stderr", "")[-4000:]
-        if strategy == "build" or kind == "no-torch":
+        if strategy == "build" or kind in ("no-torch", "protocol"):
             return None
         if kind == "missing-module":
             name = result.get("missing_module")

@@ -84,9 +84,7 @@ class _Builder:
             self._instantiate()
         networks = self._networks()
         if not networks:
-            raise CannotBuild(
-                "no network could be built: none of the script's modules has a constructor without arguments"
-            )
+            raise CannotBuild("no network could be built: no module of the script can be constructed without arguments")
         self.network = max(networks, key=lambda net: sum(p.numel() for p in net.parameters()))
         self.optimizers = [v for v in self._values() if isinstance(v, torch.optim.Optimizer)]
         self.criterion = next(
@@ -233,13 +231,13 @@ class _Builder:
     def _loop_statements(self) -> list[ast.stmt]:
         """Statements of the innermost loop around the first backward that are part of the step, in order of lines."""
         loops = [node for node in ast.walk(self.tree) if isinstance(node, (ast.For, ast.While))]
-        around = [loop for loop in loops if any(_called(s) == "backward" for s in _simple(loop))]
+        around: list[ast.AST] = [loop for loop in loops if any(_called(s) == "backward" for s in _simple(loop))]
         if not around:
             functions = [node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef)]
             around = [f for f in functions if any(_called(s) == "backward" for s in _simple(f))]
         if not around:
             return []
-        innermost = min(around, key=lambda node: (node.end_lineno or 0) - node.lineno)
+        innermost = min(around, key=lambda node: len(list(ast.walk(node))))
         found = [s for s in _simple(innermost) if _called(s) in _LOOP_CALLS]
         return sorted(found, key=lambda s: s.lineno)
 
@@ -355,7 +353,7 @@ class _Builder:
             elif isinstance(layer, nn.Linear):
                 found.append(torch.randn(_BATCH, layer.in_features))
                 found.append(torch.randn(_BATCH, _TIME, layer.in_features))
-                side = int(round(layer.in_features**0.5))
+                side = round(layer.in_features**0.5)
                 if side * side == layer.in_features and side > 4:
                     found.append(torch.randn(_BATCH, 1, side, side))
             elif isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
@@ -444,7 +442,7 @@ def _lenient_arguments() -> None:
                 action.default = _default(action)
         return original(self, args, namespace)
 
-    argparse.ArgumentParser.parse_args = parse_args  # type: ignore[assignment, method-assign]
+    argparse.ArgumentParser.parse_args = parse_args  # type: ignore[method-assign]
 
 
 def _default(action: Any) -> Any:

@@ -2,7 +2,7 @@
 
 λmax is the eigenvalue of the Hessian that is largest in magnitude (for the Adam family of D^-½ H D^-½ with D = √v̂ + ε,
 v̂ from the optimizer's state). Twelve iterations; needs double backward, so fused attention and recurrent kernels are
-switched off when curvature is asked for. Gradient descent on a quadratic diverges above 2, heavy ball above 2 + 2·momentum.
+switched off when curvature is asked for. On a quadratic, descent diverges above 2, heavy ball above 2 + 2·momentum.
 """
 
 from __future__ import annotations
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 _ITERATIONS = 12
 
 
+def plain_kernels() -> None:
+    """Only kernels that can be differentiated twice."""
+    torch.backends.mkldnn.enabled = False
+    torch.backends.cudnn.enabled = False
+    if hasattr(torch.backends.cuda, "enable_flash_sdp"):
+        torch.backends.cuda.enable_flash_sdp(False)
+        torch.backends.cuda.enable_mem_efficient_sdp(False)
+
+
 class Curvature:
     """One estimate for each optimizer: at its first round, in the Adam family at its last one."""
 
@@ -24,12 +33,11 @@ class Curvature:
         self.recorder = recorder
         self.found: dict[int, dict[str, Any]] = {}
         self._grad = torch.autograd.grad
-        torch.backends.mkldnn.enabled = False
-        if hasattr(torch.backends.cuda, "enable_flash_sdp"):
-            torch.backends.cuda.enable_flash_sdp(False)
-            torch.backends.cuda.enable_mem_efficient_sdp(False)
-        torch.backends.cudnn.enabled = False
         recorder.on_backward.append(self._backward)
+
+    def report(self) -> list[dict[str, Any]]:
+        """The schema's Curvature entries."""
+        return list(self.found.values())
 
     def _backward(self, kind: str, roots: list[torch.Tensor], walk: Any, round_: int) -> None:
         if kind != "backward" or len(roots) != 1 or roots[0].numel() != 1:

@@ -134,7 +134,7 @@ class Losses:
         loss.record = {
             "name": name,
             "called": self.calls.places.here(),
-            "reduction": str(reduction) if reduction is not None else _default_reduction(name),
+            "reduction": str(reduction) if reduction is not None else "mean",
             "input": describe(given),
             "target": describe(target) if isinstance(target, torch.Tensor) else None,
             "output": describe(result),
@@ -206,15 +206,11 @@ def _signature(function: Any) -> inspect.Signature | None:
         return None
 
 
-def _default_reduction(name: str) -> str:
-    return "mean"
-
-
 def _class_dimension(name: str, given: torch.Tensor, target: Any) -> int | None:
     if name in ("cross_entropy", "nll_loss"):
         return 1 if given.dim() > 1 else 0
     if name in ("kl_div", "mse_loss", "l1_loss") and given.dim() > 1:
-        return given.dim() - 1
+        return int(given.dim()) - 1
     return None
 
 

@@ -87,7 +87,7 @@ class Session:
     def prepare(self) -> None:
         import torch
 
-        from . import datasets, devices, functions, taming, training
+        from . import datasets, devices, functions, taming
         from .functions import Operations, Watch
         from .missing import MissingPaths, StubFinder
         from .patches import Patches
@@ -101,6 +101,10 @@ class Session:
         self.taming = taming.Taming()
         self.taming.install(patches, request["batch_cap"])
         self.taming.note("seed", f"random generators were seeded with {request['seed']}", ["values"])
+        if "curvature" in request["measure"]:
+            from .curvature import plain_kernels
+
+            plain_kernels()
         bare = request["mode"] == "bare"
         cuda = torch.cuda.is_available() and request["device"] != "cpu"
         if not cuda:
@@ -120,19 +124,20 @@ class Session:
             backward_limit=request["backward_limit"],
         )
         self.recorder.on_finish.append(self.finished)
-        operations = self.recorder.operations if not bare else Operations()
-        watch = Watch(self.redirect, None if bare else self.recorder.calls, operations)
         if bare:
             from .verify import count_steps
 
             count_steps(self.recorder, patches)
+            if self.redirect is not None:
+                watch = Watch(self.redirect, None, Operations())
+                watch.__enter__()
+                functions.in_every_thread(patches, watch)
         else:
-            watch.losses = self.recorder.losses.functions
-            training.install(self.recorder, patches)
+            from .observe import Observation
+
+            observation = Observation(self.recorder, patches, self.redirect)
             self.extras(patches)
-        if not bare or self.redirect is not None:
-            watch.__enter__()
-            functions.in_every_thread(patches, watch)
+            observation.enter()
         self.missing = MissingPaths(self.places)
         self.missing.install(patches)
         if request["stubs"]:
