@@ -1,0 +1,1 @@
+"""Correct training loops, mechanical mutations of them, and what gradlint must say about each."""
