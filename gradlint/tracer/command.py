@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,13 +16,22 @@ from gradlint.errors import ConfigError, GradlintError, MissingExtraError, Usage
 from gradlint.selection import suggestion
 from gradlint.tracer.schema import TraceRecord
 
-Lint = Callable[[str], tuple[Sequence[Diagnostic], Mapping[str, RuleSpec]]]
-"""The static wing: a script's diagnostics, and the selected rules by name."""
-
 FORMATS = ("text", "json")
 EVERYTHING = ("curvature", "same-batch")
 LAST_LINES = 10
 FAIL_ON = ("confirmed", "any", "refuted")
+
+
+@dataclass(frozen=True)
+class Static:
+    """What the static wing says of a script: its diagnostics, the selected rules, and their options, by name."""
+
+    diagnostics: Sequence[Diagnostic]
+    rules: Mapping[str, RuleSpec]
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+
+Lint = Callable[[str], Static]
 
 
 @dataclass(frozen=True)
@@ -51,32 +60,33 @@ def main(argv: Sequence[str], settings: Mapping[str, Any] | None = None, *, lint
 
 
 def check_with_trace(
-    diagnostics: Sequence[Diagnostic],
+    static: Static,
     scripts: Sequence[str],
     *,
-    rules: Mapping[str, RuleSpec],
     settings: Mapping[str, Any] | None = None,
     fail_on: str = "any",
 ) -> Judged:
     """Trace every script and join its measurements with the diagnostics of `gradlint check`.
 
-    `diagnostics`: those of the static wing, of any file; each is judged by every trace that says something about it,
-    and the most telling verdict stays (confirmed before refuted before inconclusive). `scripts`: the files to run, in
-    order. `rules`: the selected rules by name; the tracer's own findings are limited to them. `settings`: the
-    configuration's `[trace]` table. Raises MissingExtraError without networkx or psutil, UsageError or ConfigError for
-    a `fail_on` or setting that does not exist.
+    `static`: diagnostics of any file; each is judged by every trace that says something about it, and the most telling
+    verdict stays (confirmed before refuted before inconclusive). The tracer's own findings are limited to the selected
+    rules. `scripts`: the files to run, in order. `settings`: the configuration's `[trace]` table. Raises
+    MissingExtraError without networkx or psutil, UsageError or ConfigError for a `fail_on` or setting that does not
+    exist.
     """
     if fail_on not in FAIL_ON:
         raise UsageError(f"--fail-on: `{fail_on}` is not one of {', '.join(FAIL_ON)}")
     outcome_module = _outcome_module()
     options = _options(["-"], settings or {})
-    measure = EVERYTHING if {"high-learning-rate", "learning-rate-above-curvature"} & set(rules) else ()
-    judged = list(diagnostics)
+    measure = EVERYTHING if {"high-learning-rate", "learning-rate-above-curvature"} & set(static.rules) else ()
+    judged = list(static.diagnostics)
     problems: list[str] = []
     rank = {"confirmed": 0, "refuted": 1, "inconclusive": 2}
     for script in scripts:
         options.script = script
-        outcome = outcome_module.join(_record(options, [], measure), diagnostics, rules.get)
+        outcome = outcome_module.join(
+            _record(options, [], measure), static.diagnostics, static.rules.get, static.options
+        )
         if outcome.failure:
             problems.append(f"{script}: {outcome.failure}")
         known = {_identity(item): item for item in outcome.diagnostics}
@@ -100,12 +110,10 @@ def _trace(options: argparse.Namespace, script_arguments: list[str], lint: Lint 
     if not os.path.isfile(options.script):
         raise UsageError(f"{options.script}: no such script")
     outcome_module = _outcome_module()
-    static: Sequence[Diagnostic] = ()
-    if lint is not None:
-        static, rules = lint(options.script)
-    else:
-        rules = Catalog().rules
-    outcome = outcome_module.join(_record(options, script_arguments, EVERYTHING), static, rules.get)
+    static = Static((), Catalog().rules) if lint is None else lint(options.script)
+    outcome = outcome_module.join(
+        _record(options, script_arguments, EVERYTHING), static.diagnostics, static.rules.get, static.options
+    )
     if options.save_graph:
         outcome.graph.save(options.save_graph)
     if options.plot and not outcome.failure:

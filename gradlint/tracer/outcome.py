@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,7 +10,7 @@ from gradlint.catalog import RuleSpec
 from gradlint.diagnostics import Diagnostic, Severity
 from gradlint.tracer.graph import TraceGraph
 from gradlint.tracer.schema import TraceRecord
-from gradlint.tracer.verdicts import attach, observe
+from gradlint.tracer.verdicts import NO_OPTIONS, attach, observe
 
 RULE = Callable[[str], RuleSpec | None]
 """A rule by name; None if it is not selected."""
@@ -57,13 +57,18 @@ def failing(diagnostics: Sequence[Diagnostic], fail_on: str) -> list[Diagnostic]
     return [item for item in diagnostics if item.verdict is None or item.verdict.verdict != "refuted"]
 
 
-def join(record: TraceRecord, static: Sequence[Diagnostic], rule: RULE) -> Outcome:
+def join(
+    record: TraceRecord,
+    static: Sequence[Diagnostic],
+    rule: RULE,
+    options: Mapping[str, Mapping[str, object]] = NO_OPTIONS,
+) -> Outcome:
     """Verdicts for the static findings, and the tracer's own findings as diagnostics, in the order of printing.
 
     A confirmed warning becomes an error with high confidence. A trace-only finding in the file of a static one of
     the same family, unless that was refuted, would say the same thing twice and is left out.
     """
-    judged = [_raised(diagnostic) for diagnostic in attach(static, record)]
+    judged = [_raised(diagnostic) for diagnostic in attach(static, record, options)]
     taken = {
         (item.filename, item.code[:3])
         for item in judged

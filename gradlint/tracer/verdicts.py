@@ -20,7 +20,7 @@ import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 from gradlint.diagnostics import Diagnostic, Verdict
 from gradlint.tracer import checks
@@ -29,6 +29,7 @@ from gradlint.tracer.observation import Observation
 from gradlint.tracer.schema import TraceRecord
 
 INCONCLUSIVE = "inconclusive"
+NO_OPTIONS: Mapping[str, Mapping[str, object]] = MappingProxyType({})
 
 
 def judge(record: TraceRecord, claim: Claim) -> Verdict | None:
@@ -45,13 +46,22 @@ def judge(record: TraceRecord, claim: Claim) -> Verdict | None:
     return _under_assumptions(record, module, verdict)
 
 
-def attach(diagnostics: Sequence[Diagnostic], record: TraceRecord) -> list[Diagnostic]:
-    """The same diagnostics, each with the verdict of the trace where its rule has one."""
+def attach(
+    diagnostics: Sequence[Diagnostic], record: TraceRecord, options: Mapping[str, Mapping[str, object]] = NO_OPTIONS
+) -> list[Diagnostic]:
+    """The same diagnostics, each with the verdict of the trace where its rule has one.
+
+    `options`: rule name -> its configured options; a measurement uses the same thresholds as the static rule.
+    """
     attached: list[Diagnostic] = []
     for diagnostic in diagnostics:
-        verdict = judge(record, Claim.of(diagnostic))
+        verdict = judge(record, Claim.of(diagnostic, _numbers(options.get(diagnostic.name, {}))))
         attached.append(diagnostic if verdict is None else replace(diagnostic, verdict=verdict))
     return attached
+
+
+def _numbers(options: Mapping[str, object]) -> list[tuple[str, float]]:
+    return [(name, float(value)) for name, value in options.items() if isinstance(value, int | float)]
 
 
 def observe(record: TraceRecord) -> Iterator[Observation]:

@@ -14,7 +14,7 @@ from tracing import FIXTURES, trace
 from gradlint.diagnostics import Diagnostic, Range, Severity
 from gradlint.tracer.verdicts import attach, observe
 
-SCALED = "import torch as t; b = t.Tensor.backward; t.Tensor.backward = lambda self, *args, **named: b(self * {}, *args, **named)\n"
+SCALED = "import torch as t; b = t.Tensor.backward; t.Tensor.backward = lambda self, *a, **n: b(self * {}, *a, **n)\n"
 SCRIPTS = [
     ("missing-zero-grad", "plain"),
     ("saturating-stack", "functional"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from gradlint.facts.signal import format_decades
@@ -28,6 +29,11 @@ def find(evidence: Evidence) -> Iterator[Observation]:
 
 
 def _in_time(evidence: Evidence) -> Iterator[Observation]:
+    """Growth into the past, unless the gradient is clipped before the OptimizerStep."""
+    if any(
+        event["with_gradient"] and event["since_step"] and math.isfinite(event["max_norm"]) for event in evidence.clips
+    ):
+        return
     for item in evidence.record["recurrent"]:
         slope, node = item["decades_per_step"], evidence.nodes.get(item["node"])
         if slope is None or node is None or node["round"] > 0:

@@ -39,9 +39,10 @@ def _over(evidence: Evidence, event: BackwardEvent, later: BackwardEvent) -> boo
     """Whether both reached parameters of a network that was not called again in between."""
     common = set(event["reached"]) & set(later["reached"])
     roots = {evidence.parameters[name]["root"] for name in common if name in evidence.parameters}
+    root_of = {(node["fqn"], node["class_name"]): node["root"] for node in evidence.record["nodes"]}
     called = {
-        evidence.nodes[forward["node"]]["root"]
+        root_of.get((forward["fqn"], forward["class_name"]))
         for forward in evidence.forwards
-        if event["order"] < forward["order"] < later["order"] and forward["node"] in evidence.nodes
+        if event["order"] < forward["order"] < later["order"]
     }
-    return bool(roots - called) if called or roots else event["loss"] is not None and event["loss"] == later["loss"]
+    return None not in called and bool(roots - called)
