@@ -140,7 +140,8 @@ class _Lowering:
 
     def string(self, node: Any) -> Expr:
         at = self.take()
-        value = node.evaluated_value
+        quoted = isinstance(node, cst.SimpleString) and "\\" not in node.value and not node.prefix
+        value = node.raw_value if quoted else node.evaluated_value
         return code.Literal(value, at) if isinstance(value, str) and len(value) <= 400 else code.Other("string", [])
 
     def formatted(self, node: Any) -> Expr:
@@ -401,11 +402,12 @@ class _Lowering:
 
 
 def _number(text: str) -> int | float | None:
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return None
-    return value if isinstance(value, (int, float)) else None
+    for kind in (lambda: int(text, 0), lambda: float(text)):
+        try:
+            return kind()
+        except (ValueError, OverflowError):
+            continue
+    return None
 
 
 _SINGLETONS = {"True": True, "False": False, "None": None}
