@@ -1,0 +1,120 @@
+"""How many mutants gradlint finds, by operator.
+
+    python tests/mutations/measure.py [--write]
+
+Prints the misses and the table; `--write` stores the table as `found.md`, which a test compares with a fresh count.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from mutations import families, order
+from mutations.script import Mutant, Script, load_scripts
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+TABLE = HERE / "found.md"
+MAKERS: dict[str, Callable[[Script], Iterator[Mutant]]] = {"order": order.mutants, "families": families.mutants}
+
+
+@dataclass
+class Count:
+    """Mutants asked and found by operator, the codes of each operator, and a line for each miss."""
+
+    asked: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+    codes: dict[str, set[str]] = field(default_factory=dict)
+    misses: list[str] = field(default_factory=list)
+
+    def share(self, operators: list[str]) -> float:
+        """Found over asked for these operators together."""
+        return sum(self.found[o] for o in operators) / max(1, sum(self.asked[o] for o in operators))
+
+
+@cache
+def expected() -> dict[str, dict[str, dict[str, list[str]]]]:
+    """`expected.toml`."""
+    return tomllib.loads((HERE / "expected.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def implemented() -> frozenset[str]:
+    """Codes of the rules that have a check."""
+    codes = set()
+    for file in (ROOT / "rules").glob("*.yaml"):
+        match = re.search(r"^code: *(GL\d+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+        if match and (ROOT / "gradlint" / "checks" / f"{file.stem.replace('-', '_')}.py").is_file():
+            codes.add(match[1])
+    return frozenset(codes)
+
+
+def miss(mutant: Mutant) -> str | None:
+    """None where gradlint names one of the codes on one of the lines, else what it said instead."""
+    from gradlint import lint_source
+
+    entry = expected()[mutant.script][mutant.identity]
+    wanted = {mutant.lines[int(line)] for line in entry["lines"]}
+    said = [(d.code, d.range.line) for d in lint_source(mutant.text, f"{mutant.script}.py")]
+    if any(code in entry["codes"] and line in wanted for code, line in said):
+        return None
+    codes = "/".join(entry["codes"])
+    return f"{mutant.script} {mutant.identity}: want {codes} on {sorted(wanted)}, got {said or 'nothing'}"
+
+
+def measure(kind: str) -> Count:
+    """Lint every mutant of this kind (a key of MAKERS) that is a bug some existing rule speaks of."""
+    count = Count()
+    for script in load_scripts():
+        for mutant in MAKERS[kind](script):
+            codes = expected()[mutant.script][mutant.identity].get("codes", [])
+            if not implemented().intersection(codes):
+                continue
+            count.asked[mutant.operator] += 1
+            count.codes.setdefault(mutant.operator, set()).add(codes[0])
+            said = miss(mutant)
+            if said is None:
+                count.found[mutant.operator] += 1
+            else:
+                count.misses.append(said)
+    return count
+
+
+def table(counts: dict[str, Count]) -> str:
+    """The text of `found.md`."""
+    rows = ["# Mutants found", "", "| kind | operator | codes | found | of |", "| --- | --- | --- | ---: | ---: |"]
+    for kind, count in counts.items():
+        for operator in sorted(count.asked):
+            codes = " ".join(sorted(count.codes[operator]))
+            rows.append(f"| {kind} | {operator} | {codes} | {count.found[operator]} | {count.asked[operator]} |")
+    return "\n".join(rows) + "\n"
+
+
+def main() -> int:
+    """Print misses and table; 0 always, the test is the gate."""
+    counts = {kind: measure(kind) for kind in MAKERS}
+    for count in counts.values():
+        print("\n".join(count.misses))
+    text = table(counts)
+    print(text)
+    if "--write" in sys.argv[1:]:
+        TABLE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
