@@ -221,7 +221,7 @@ class Evidence:
         return min(1, max(0, self.rounds() - 1))
 
     def culprit(self, chain: Sequence[Node]) -> Node | None:
-        """The call between the first and last of a chain with the smallest local gain, among layers and activations."""
+        """The layer or activation between the first and last of a chain that shrinks the gradient's norm most."""
         low, high = chain[0]["order"], chain[-1]["order"]
         candidates = [
             node
@@ -229,10 +229,10 @@ class Evidence:
             if node["round"] == chain[0]["round"]
             and low < node["order"] <= high
             and node["is_leaf"]
-            and node["local_gain"] is not None
+            and norm_gain(node) is not None
             and (node["activation_kind"] is not None or node["parameters"])
         ]
-        return min(candidates, key=lambda node: node["local_gain"] or 0.0, default=None)
+        return min(candidates, key=lambda node: norm_gain(node) or 0.0, default=None)
 
     def stack_at(self, claim: Claim) -> list[Node]:
         """The weight calls that the claim speaks of: those built on its lines, else the network nearest to them."""
@@ -277,6 +277,15 @@ def amplitude(node: Node) -> float | None:
         return None
     value = gradient["second_moment"]
     return math.sqrt(value) if value > 0.0 and math.isfinite(value) else None
+
+
+def norm_gain(node: Node) -> float | None:
+    """‖δ_in‖ / ‖δ_out‖ over all elements: unlike the gain an element it does not shrink where a layer narrows."""
+    gain, before, after = node["local_gain"], node["input_gradient"], node["output_gradient"]
+    if gain is None or not gain >= 0.0:
+        return None
+    widths = before["count"] / after["count"] if before is not None and after is not None and after["count"] else 1.0
+    return math.sqrt(gain * widths)
 
 
 def span_of(place: Place) -> Range:

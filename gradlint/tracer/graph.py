@@ -3,8 +3,8 @@
 Node attributes (absent where they were not measured): kind, name, class_name, order, file, line (constructor),
 called_file, called_line, shape, dtype, activation_mean, activation_second_moment, zero_share, saturated_share,
 gradient_second_moment (of the loss with respect to the output), decades (log10 of gradient amplitude relative to the
-last weight call), local_gain and predicted_gain (E[δ²] at the input over E[δ²] at the output),
-parameter_gradient_norm, weight_norm, update_ratio, nonfinite, zero_by_invariance. Edge attributes: shape, dtype,
+last weight call), local_gain and predicted_gain (E[δ²] at the input over E[δ²] at the output), norm_gain (‖δ‖
+at the input over ‖δ‖ at the output), parameter_gradient_norm, weight_norm, update_ratio, nonfinite, zero_by_invariance. Edge attributes: shape, dtype,
 differentiable.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import networkx
 
 from gradlint.errors import TraceError
-from gradlint.tracer.evidence import Evidence, amplitude
+from gradlint.tracer.evidence import Evidence, amplitude, norm_gain
 from gradlint.tracer.predicted import predicted_gain
 from gradlint.tracer.schema import Node, TraceRecord
 
@@ -39,6 +39,7 @@ class Layer:
     place: str
     decades: float | None
     gain: float | None
+    norm_gain: float | None
     predicted: float | None
     is_weight: bool
     saturated: float | None
@@ -172,16 +173,16 @@ class TraceGraph:
         ]
 
     def culprit(self) -> Layer | None:
-        """The layer or activation with the smallest measured local gain; None if none was measured.
+        """The layer or activation that shrinks the gradient's norm most; None if none was measured.
 
         Where the gradient is cut off does not show in cumulative ratios when a later layer amplifies what is left.
         """
         candidates = [
             _layer(node, data)
             for node, data in self.network.nodes(data=True)
-            if data.get("local_gain") is not None and (data.get("is_weight") or data.get("is_activation"))
+            if data.get("norm_gain") is not None and (data.get("is_weight") or data.get("is_activation"))
         ]
-        return min(candidates, key=lambda layer: layer.gain if layer.gain is not None else math.inf, default=None)
+        return min(candidates, key=lambda layer: layer.norm_gain or 0.0, default=None)
 
     def vanished(self, decades: float = 4.0) -> Iterator[Layer]:
         """Weights whose gradient amplitude is at least so many decades below the last one's.
@@ -229,6 +230,7 @@ def _attributes(node: Node, evidence: Evidence) -> Attributes:
         data["gradient_second_moment"] = gradient["second_moment"]
         data["nonfinite"] = data.get("nonfinite", 0) + gradient["nonfinite"]
     _put(data, "local_gain", node["local_gain"])
+    _put(data, "norm_gain", norm_gain(node))
     own = [evidence.parameters[name] for name in node["parameters"] if name in evidence.parameters]
     steps = [step for parameter in own for step in parameter["steps"] if step["round"] == node["round"]]
     gradients = [step["grad_norm"] for step in steps if step["grad_norm"] is not None]
@@ -255,6 +257,7 @@ def _layer(node: str, data: Attributes) -> Layer:
         place,
         data.get("decades"),
         _root(data.get("local_gain")),
+        data.get("norm_gain"),
         _root(data.get("predicted_gain")),
         bool(data.get("is_weight")),
         data.get("saturated_share"),

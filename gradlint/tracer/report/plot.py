@@ -73,10 +73,10 @@ def _flow(axes: Any, layers: Sequence[Layer], graph: TraceGraph) -> None:
     culprit = graph.culprit()
     marked = False
     for row, layer in enumerate(layers):
-        if culprit is not None and layer.id == culprit.id and culprit.gain is not None and culprit.gain < SMALL_GAIN:
+        if culprit is not None and layer.id == culprit.id and (culprit.norm_gain or 0.0) < SMALL_GAIN:
             marked = True
             axes.annotate(
-                f"smallest local gain: {culprit.gain:.2g}",
+                f"smallest local gain: {culprit.norm_gain or 0.0:.2g}",
                 (max(0.0, values[row]), row),
                 xytext=(6, 0),
                 textcoords="offset points",
@@ -116,6 +116,8 @@ def _graph(axes: Any, graph: TraceGraph) -> None:
     for node, data in network.nodes(data=True):
         if labelled or data.get("is_weight"):
             name = data["name"] or data["class_name"]
+            if name.rpartition(".")[2].isdigit():
+                name = f"{name} {data['class_name']}"
             axes.annotate(
                 name,
                 places[node],

@@ -50,7 +50,7 @@ def _layers(outcome: Outcome, colour: bool) -> Iterator[str]:
     if not measured:
         return
     culprit = outcome.graph.culprit()
-    if culprit is not None and (culprit.gain is None or culprit.gain >= SMALL_GAIN):
+    if culprit is not None and (culprit.norm_gain or 0.0) >= SMALL_GAIN:
         culprit = None
     shown = _shortened(layers, culprit)
     names = max(len("layer"), *(len(_label(layer)) for layer in shown if layer is not None))
