@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
 
 
-def bind(it: Interpreter, target: Expr, value: Value, at: Span) -> None:
-    """`target = value`."""
+def bind(it: Interpreter, target: Expr, value: Value, at: Span, fresh: bool = False) -> None:
+    """`target = value`; `fresh` where a loop binds its target, which replaces nothing."""
     if isinstance(target, code.Name):
-        _bind_name(it, target.name, value, at)
+        _bind_name(it, target.name, value, at, fresh)
     elif isinstance(target, code.Attribute):
         _bind_attribute(it, target, value, at)
     elif isinstance(target, code.Subscript):
@@ -32,8 +32,8 @@ def bind(it: Interpreter, target: Expr, value: Value, at: Span) -> None:
         bind(it, target.value, value if isinstance(value, Collection) else Collection("list", [], open=True), at)
 
 
-def _bind_name(it: Interpreter, name: str, value: Value, at: Span) -> None:
-    holder = it.scope.holder(name)
+def _bind_name(it: Interpreter, name: str, value: Value, at: Span, fresh: bool = False) -> None:
+    holder = it.scope.holder(name) if not fresh else None
     old = holder.names.get(name) if holder is not None else None
     if old is not None and is_module(old) and is_module(value) and old is not value:
         it.replaced(None, name, old, value, at)
@@ -74,6 +74,8 @@ def _bind_attribute(it: Interpreter, target: code.Attribute, value: Value, at: S
     if isinstance(owner, Instance):
         store = owner.attributes
         owner.assigned[name] = it.place(at)
+        if isinstance(value, Tensor) and value.parameter and value.owner is None and owner.kind in ("module", "lightning"):
+            value.owner, value.attribute = owner, name
     elif isinstance(owner, LocalModule):
         store = owner.scope.names
     elif isinstance(owner, Layer):

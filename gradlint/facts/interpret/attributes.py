@@ -112,7 +112,7 @@ def of_instance(it: Interpreter, value: Instance, name: str, expr: code.Attribut
             return value
         if value.kind == "module" and name in modules.MODULE_METHODS:
             return Method(value, name)
-        if value.kind in ("lightning", "optimizer") or name in modules.MODULE_METHODS:
+        if value.kind == "optimizer" or name in modules.MODULE_METHODS or name in modules.LIGHTNING_METHODS:
             return Method(value, name)
     from gradlint.facts.interpret.expressions import uses_of
 
@@ -134,7 +134,11 @@ def _of_tensor(it: Interpreter, value: Tensor, name: str, expr: code.Attribute) 
         return Unknown(name)
     if name in SHAPING:
         return tensors.derive(it, [value], it.place(expr.at), keep_form=True, hint=value.hint)
-    return Method(value, name)
+    part = tensors.derive(it, [value], it.place(expr.at), hint=name)
+    part.chain = None
+    if name.endswith("loss"):
+        part.loss = External(name)
+    return part
 
 
 _SIZES = {

@@ -50,7 +50,8 @@ def _method(
     from gradlint.facts.interpret import attributes, methods
 
     hint = expressions.text_of(func)
-    callee = attributes.read(it, base, func.name, func) if not isinstance(base, Unknown) else Method(base, func.name)
+    direct = isinstance(base, (Unknown, Tensor))
+    callee = Method(base, func.name) if direct else attributes.read(it, base, func.name, func)
     if isinstance(callee, Method):
         return methods.call(it, callee.receiver, callee.name, arguments, keywords, place, hint, discarded)
     if isinstance(callee, Choice):

@@ -93,7 +93,11 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
             return base.children[0]
         return it.unknown(base.name, "item", (base,))
     if isinstance(base, Tensor):
-        return tensors.derive(it, [base], it.place(expr.at), keep_form=True, hint=base.hint)
+        named = isinstance(key, str)
+        part = tensors.derive(it, [base], it.place(expr.at), keep_form=not named, hint=str(key) if named else base.hint)
+        if named and str(key).endswith("loss"):
+            part.loss = External(str(key))
+        return part
     if isinstance(base, Gradient):
         return base
     if isinstance(base, Unknown):

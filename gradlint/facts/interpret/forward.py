@@ -35,9 +35,13 @@ def _attach(it: Interpreter, module: Value, result: Value) -> None:
     inside = {id(part) for part in modules.walk(module)}
     for part in tensors.parts([result]):
         if isinstance(part, Tensor) and part.roots and not part.parameter:
-            kept = frozenset(root for root in part.roots if id(root) not in inside)
+            kept = frozenset(root for root in part.roots if id(_holder(root)) not in inside)
             if kept != part.roots:
                 part.roots = kept | {module}
+
+
+def _holder(root: Value) -> Value:
+    return root.owner if isinstance(root, Tensor) and root.owner is not None else root
 
 
 def _instance(

@@ -9,7 +9,7 @@ from gradlint.facts.frameworks import INITIALISERS, MANAGERS, TAKEOVERS
 from gradlint.facts.interpret import calls, tensors
 from gradlint.facts.roles import last_name, role
 from gradlint.facts.values import (
-    NONE, Collection, Constant, Context, Instance, Manager, Optimizer, Place, Tensor, Unknown, Value, is_module,
+    NONE, Collection, Context, Instance, Manager, Mapping, Optimizer, Place, Tensor, Unknown, Value, is_module,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -144,13 +144,19 @@ def lightning_method(
         return NONE
     if name == "optimizers":
         return _configured(it, receiver, Optimizer) or Unknown("optimizers", "call")
+    if name == "save_hyperparameters":
+        init = next((frame for frame in reversed(it.frames) if frame.receiver is receiver and frame.function.endswith("__init__")), None)
+        if init is not None:
+            given = {key: value for key, value in init.scope.names.items() if value is not receiver}
+            it.journal.write(receiver.attributes, "hparams", Mapping(given, open=True))
+        return NONE
     if name == "lr_schedulers":
         return Unknown("schedulers", "call")
     if name == "clip_gradients":
         target = arguments[0] if arguments else receiver
         it.emit(ClipGrad(place, it.frame.function, "norm", target, keywords.get("gradient_clip_val")))
         return NONE
-    if name in ("log", "log_dict", "save_hyperparameters", "print", "toggle_optimizer", "untoggle_optimizer", "all_gather", "freeze"):
+    if name in ("log", "log_dict", "print", "toggle_optimizer", "untoggle_optimizer", "all_gather", "freeze"):
         return it.unknown(name)
     return None
 
@@ -178,8 +184,6 @@ def _configured(it: Interpreter, receiver: Instance, kind: type[Value]) -> Value
 
 
 def _optimizers_in(value: Value) -> list[Value]:
-    from gradlint.facts.values import Mapping
-
     if isinstance(value, Optimizer):
         return [value]
     if isinstance(value, Collection):
@@ -188,5 +192,3 @@ def _optimizers_in(value: Value) -> list[Value]:
         return _optimizers_in(value.items.get("optimizer", NONE))
     return []
 
-
-__all__ = ["Constant", "construct", "engine_method", "lightning_method", "manager_method", "unknown_method"]

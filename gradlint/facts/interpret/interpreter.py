@@ -213,7 +213,7 @@ class Interpreter:
         items, known = items_of(self, iterable, node)
         if known:
             for item in items:
-                assign.bind(self, node.target, item, node.at)
+                assign.bind(self, node.target, item, node.at, fresh=True)
                 ended = self.block(node.body)
                 if ended == "break":
                     _drop_exit(self.tape)
@@ -225,7 +225,7 @@ class Interpreter:
                     break
             return self.block(node.orelse)
         hint = expressions.text_of(node.iterable)
-        return self.repeat(node, iterable, hint, lambda: assign.bind(self, node.target, items[0], node.at), fresh=items[0])
+        return self.repeat(node, iterable, hint, lambda: assign.bind(self, node.target, items[0], node.at, True), fresh=items[0])
 
     def loop_while(self, node: code.While) -> str | None:
         decided, _ = conditions.judge(self, node.test)

@@ -446,16 +446,29 @@ def _instance(
 def _super(
     it: Interpreter, receiver: Super, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
 ) -> Value:
+    target = receiver.receiver
     if name == "__init__":
         it.frame.ready = True
+        _fill(it, target, arguments)
         return Constant(None)
-    target = receiver.receiver
     if isinstance(target, Instance) and target.kind in ("module", "lightning"):
         if name in _MODULE and name != "forward":
             return _MODULE[name](it, target, name, arguments, keywords, place)
         if name == "forward":
             return forward.unseen(it, target, arguments, keywords, place)
     return calls.unseen(it, arguments, keywords, place, hint, target)
+
+
+def _fill(it: Interpreter, target: Value, arguments: Arguments) -> None:
+    """`super().__init__(layer, layer)` in a subclass of a container registers its arguments."""
+    if not isinstance(target, Instance):
+        return
+    names_of = target.cls.externals()
+    if "torch.nn.Sequential" in names_of or "torch.nn.ModuleList" in names_of:
+        filled = Layer("torch.nn.Sequential" if "torch.nn.Sequential" in names_of else "torch.nn.ModuleList", arguments, {}, target.place)
+        modules.container(filled)
+        for key, child in modules.children(filled):
+            it.journal.write(target.attributes, key, child)
 
 
 def _class(

@@ -20,6 +20,11 @@ MODULE_METHODS = frozenset({
     "type", "share_memory", "compile", "no_sync", "append", "extend", "insert", "items", "values", "keys", "__call__",
 })  # fmt: skip
 
+LIGHTNING_METHODS = frozenset({
+    "log", "log_dict", "manual_backward", "optimizers", "lr_schedulers", "clip_gradients", "save_hyperparameters",
+    "toggle_optimizer", "untoggle_optimizer", "all_gather", "freeze", "unfreeze", "print",
+})  # fmt: skip
+
 
 def kind_of(cls: ClassValue) -> str:
     """module, lightning, optimizer, function, dataset or object, by the installed classes a local class derives from."""

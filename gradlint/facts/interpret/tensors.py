@@ -159,6 +159,7 @@ def layered(it: Interpreter, kind: str, layer: Value, sources: Iterable[Value | 
     result.mystery = False if result.roots else result.mystery
     result.form = Form(form, place) if form else None
     result.loss = None
+    result.hint = ""
     return unrecorded(it, result, place)
 
 

@@ -1,0 +1,1 @@
+"""One check a rule, joined by name: `check(facts, options)` reads facts and yields findings."""

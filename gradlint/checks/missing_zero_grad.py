@@ -1,0 +1,89 @@
+"""GL101: an OptimizerStep whose gradients are still there when the next Backward adds to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts import relations
+from gradlint.facts.events import (
+    Backward, Construct, Escape, Event, GradEdit, ManualUpdate, OptimizerStep, Repeat, Run, ZeroGrad, walk,
+)  # fmt: skip
+from gradlint.facts.model import TrainingFacts
+from gradlint.facts.protocol import Machine, State
+from gradlint.facts.values import Manager, Optimizer, Unknown, Value
+from gradlint.options import Options
+
+
+@dataclass(frozen=True)
+class _Used:
+    """Gradients that `step` has used: `stale` once a Backward was added to them, `left` once the step's loop was left."""
+
+    step: Event
+    stale: Event | None = None
+    left: bool = False
+
+
+class _Clearing(Machine):
+    """clean -> Backward -> dirty -> step -> used -> Backward -> stale -> step: the stale gradients were used again."""
+
+    def __init__(self, optimizer: Value) -> None:
+        super().__init__()
+        self.optimizer = optimizer
+
+    def on(self, state: State, event: Event) -> State:
+        used = state if isinstance(state, _Used) else None
+        if isinstance(event, OptimizerStep) and event.optimizer is self.optimizer:
+            if used is not None and used.stale is not None:
+                self.report(used.step, "bad", used.stale)
+            return _Used(event)
+        if isinstance(event, Backward):
+            reached = relations.reaches(event, self.optimizer)
+            if used is not None and used.stale is None and reached is not False:
+                return replace(used, stale=event)
+        elif isinstance(event, (ZeroGrad, GradEdit)) and relations.clears(event.target, self.optimizer) is not False:
+            if used is not None and not used.left:
+                self.report(used.step, "ok", event)
+            return "clean"
+        elif isinstance(event, (Escape, Construct, ManualUpdate)) and self._interferes(event):
+            if used is not None:
+                self.report(used.step, "unsure", event)
+            return "clean"
+        return state
+
+    def leave(self, state: State, loop: Repeat) -> State:
+        if isinstance(state, _Used) and any(event is state.step for event in walk(loop.body)):
+            return replace(state, left=True)
+        return state
+
+    def _interferes(self, event: Event) -> bool:
+        if isinstance(event, Construct):
+            return event.value is self.optimizer
+        if isinstance(event, Escape):
+            return relations.takes(event, self.optimizer)
+        return False
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge every optimizer that a run steps."""
+    for run in facts.runs:
+        for optimizer in _stepped(walk(run.tree)):
+            yield from _judge(facts, run, optimizer, options)
+
+
+def _stepped(events: list[Event]) -> list[Value]:
+    stepped = dict.fromkeys(e.optimizer for e in events if isinstance(e, OptimizerStep))
+    return [o for o in stepped if not isinstance(o, Manager) and not (isinstance(o, Optimizer) and o.managed == "deepspeed")]
+
+
+def _judge(facts: TrainingFacts, run: Run, optimizer: Value, options: Options) -> Iterator[Finding]:
+    if isinstance(optimizer, Optimizer) and not optimizer.known:
+        return
+    if isinstance(optimizer, Unknown) and optimizer.origin == "item":
+        return
+    for judgement in _Clearing(optimizer).run(run.tree):
+        if judgement.verdict == "sure" or (judgement.verdict == "maybe" and options.strict):
+            place, stale = judgement.origin.place, judgement.bad[0].place
+            values = {"optimizer": facts.name_of(optimizer, "optimizer"), "line": place.at[0], "backward_line": stale.at[0]}
+            yield Finding("missing-zero-grad", place.path, Range(*place.at), values)
