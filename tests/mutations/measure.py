@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1]))
+    sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from mutations import families, order
 from mutations.script import Mutant, Script, load_scripts

@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -88,6 +89,7 @@ def gradlint(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess[str
         return subprocess.run(
             [sys.executable, "-m", "gradlint", "check", "--isolated", "--no-cache", *arguments],
             cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(HERE.parents[1]), "PYTHONSAFEPATH": "1"},
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -102,11 +104,13 @@ def lint(package: Package, files: list[Path]) -> list[Found]:
     """All findings of the default set in the package's training folders; raises PrimerError."""
     names = [file.as_posix() for file in files]
     listed = gradlint(["--show-files", *names], package.root)
+    if listed.returncode != 0:
+        raise PrimerError(f"--show-files: {_last_line(listed.stderr)}")
     if len(listed.stdout.splitlines()) != len(names):
         raise PrimerError(f"{len(names)} files given, {len(listed.stdout.splitlines())} would be linted")
     done = gradlint(["--output-format", "json", *names], package.root)
     if done.returncode not in (0, 1) or "Traceback" in done.stderr:
-        raise PrimerError(f"exit code {done.returncode}: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
+        raise PrimerError(f"exit code {done.returncode}: {_last_line(done.stderr)}")
     try:
         items = json.loads(done.stdout)
     except json.JSONDecodeError as error:
@@ -114,6 +118,10 @@ def lint(package: Package, files: list[Path]) -> list[Found]:
     if bool(items) != (done.returncode == 1):
         raise PrimerError(f"exit code {done.returncode} with {len(items)} findings")
     return sorted(_found(package, items), key=lambda found: (found.key, found.row))
+
+
+def _last_line(text: str) -> str:
+    return (text.strip() or "no message").splitlines()[-1]
 
 
 def _found(package: Package, items: list[dict[str, object]]) -> list[Found]:
