@@ -89,8 +89,7 @@ class Names:
 
     def _labels(self) -> list[str]:
         """A prefix for each top: its variable name where several networks are about, else nothing."""
-        holders = [sys.modules.get("__main__")]
-        scopes = [vars(holder) for holder in holders if holder is not None] + self.recorder_scopes()
+        scopes = self.recorder.scopes + self._frames()
         labels: list[str] = []
         networks = [t for t in self.tops if next(t.parameters(), None) is not None and id(t) not in self.hidden]
         for top in self.tops:
@@ -107,7 +106,7 @@ class Names:
             labels.append(str(name))
         return labels
 
-    def recorder_scopes(self) -> list[dict[str, Any]]:
+    def _frames(self) -> list[dict[str, Any]]:
         scopes = []
         frame: Any = sys._getframe()
         while frame is not None:
@@ -136,10 +135,10 @@ class Names:
             base = self.module(owner)
             parts = [part for part in (base, label, name) if part]
             return ".".join(parts)
-        label = self.labels[index]
-        if not label:
+        prefix = self.labels[index]
+        if not prefix:
             return name
-        return label + ":" + name if name else label
+        return prefix + ":" + name if name else prefix
 
     def module(self, module: Any) -> str:
         known = self.of_module.get(id(module))

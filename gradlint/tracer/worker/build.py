@@ -58,6 +58,7 @@ def build(session: Session) -> None:
     module = types.ModuleType("__main__")
     module.__file__ = script
     sys.modules["__main__"] = module
+    session.recorder.scopes.append(vars(module))
     builder = _Builder(session, tree, vars(module))
     builder.construct()
     builder.train()

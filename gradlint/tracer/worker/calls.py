@@ -164,18 +164,25 @@ class Calls:
         self.timelines: dict[int, Timeline] = {}
         self.output_points: dict[tuple[int, int], list[tuple[int, Call]]] = {}
         self.functions: dict[tuple[int, int], Any] = {}
-        self.main_thread = threading.get_ident()
+        self._local = threading.local()
+        self._lock = threading.Lock()
         self.measured_count: dict[int, int] = {}
         self.roots_seen: dict[int, int] = {}
         self.total = 0
         self._graphless: dict[int, tuple[Any, Call]] = {}
 
+    def thread(self) -> int:
+        """A number of this thread that is never given again, unlike its identifier."""
+        try:
+            return int(self._local.number)
+        except AttributeError:
+            with self._lock:
+                number = self._local.number = len(self.timelines)
+                self.timelines[number] = Timeline()
+            return number
+
     def timeline(self) -> Timeline:
-        key = threading.get_ident()
-        found = self.timelines.get(key)
-        if found is None:
-            found = self.timelines[key] = Timeline()
-        return found
+        return self.timelines[self.thread()]
 
     def restart(self, recording: bool) -> None:
         """Begin a segment. What earlier ones know of the graph is kept: a generator's forward may be walked later."""
@@ -199,7 +206,7 @@ class Calls:
         inputs = tensors_of(args)
         if kwargs and len(inputs) < _MAX_TENSORS:
             tensors_of(kwargs, inputs)
-        call = Call(module, parent, self.total, threading.get_ident())
+        call = Call(module, parent, self.total, self.thread())
         if parent is None and not self._wanted(module, inputs):
             call.skipped = True
         self.total += 1
@@ -210,8 +217,7 @@ class Calls:
             self._flows(call, inputs)
         call.place = self.places.here()
         call.recomputed = timeline.checkpoint > 0
-        if torch.is_autocast_enabled() or torch.is_autocast_cpu_enabled():
-            call.autocast = _autocast_type()
+        call.autocast = autocast_type()
         call.start = sequence_number()
         if self.recording:
             timeline.mark(call.start, call)
@@ -262,7 +268,7 @@ class Calls:
                 point = (node._sequence_nr(), tensor.output_nr)
                 call.points.append(point)
                 self.output_points.setdefault((call.thread, point[0]), []).append((point[1], call))
-                if call.thread != self.main_thread:
+                if len(self.timelines) > 1:
                     call.results.append(node)
             elif not call.children:
                 self._graphless[id(tensor)] = (weakref.ref(tensor), call)
@@ -287,9 +293,17 @@ def _matrix(tensor: torch.Tensor) -> torch.Tensor | None:
     return rows[:, :64].clone()
 
 
-def _autocast_type() -> str:
-    device = "cuda" if torch.is_autocast_enabled() else "cpu"
-    try:
-        return str(torch.get_autocast_dtype(device))[6:]
-    except AttributeError:
-        return "bfloat16" if device == "cpu" else "float16"
+def autocast_type() -> str | None:
+    """The type that autocast computes in here; None where it is off."""
+    if _BY_DEVICE:
+        for device in ("cuda", "cpu"):
+            if torch.is_autocast_enabled(device):
+                return str(torch.get_autocast_dtype(device))[6:]
+        return None
+    if torch.is_autocast_enabled():
+        return "float16"
+    return "bfloat16" if torch.is_autocast_cpu_enabled() else None
+
+
+# Since torch 2.4 the question is asked for each device; the older forms warn there.
+_BY_DEVICE = hasattr(torch, "get_autocast_dtype")

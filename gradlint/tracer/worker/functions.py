@@ -100,7 +100,7 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
         ):
             self.operations.sampled += 1
             ticket = calls.samples.take(result, ACTIVATIONS.get(result.grad_fn.name()))
-        self.operations.add(threading.get_ident(), before, after, calls.places.here(), ticket)
+        self.operations.add(calls.thread(), before, after, calls.places.here(), ticket)
 
 
 _OWN: dict[type, bool] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import threading
 from typing import Any
 
 import torch
@@ -114,7 +113,7 @@ class Losses:
         loss = LossCall()
         loss.number = self.total
         self.total += 1
-        loss.before, loss.after, loss.thread = before, after, threading.get_ident()
+        loss.before, loss.after, loss.thread = before, after, self.calls.thread()
         timeline = self.calls.timeline()
         loss.call = timeline.stack[-1] if timeline.stack else None
         if loss.call is not None and "loss" in type(loss.call.module).__name__.lower():
@@ -159,7 +158,7 @@ class Losses:
         """The user's line that made an autograd node: an operation, or the call of the module that did it."""
         if number is None:
             return None
-        place, _ = self.operations.find(threading.get_ident(), number)
+        place, _ = self.operations.find(self.calls.thread(), number)
         if place is None:
             call, _ = self.calls.timeline().at(number)
             place = call.place if call is not None else None
@@ -170,7 +169,7 @@ class Losses:
         loss = LossCall()
         loss.number = self.total
         self.total += 1
-        loss.thread = threading.get_ident()
+        loss.thread = self.calls.thread()
         above = chain(value)
         dimension, number = _softmax_dimension(above)
         loss.record = {

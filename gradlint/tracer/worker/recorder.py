@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from .calls import Call, Calls
+from .calls import Call, Calls, autocast_type
 from .functions import Operations
 from .graph import Graph, Walk
 from .losses import LossCall, Losses
@@ -121,6 +121,7 @@ class Recorder:
         self.losses = Losses(self.calls, self.operations)
         self.graph = Graph(self.calls, self.operations, self.samples)
         self.segments: list[Segment] = []
+        self.scopes: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self.tensors: dict[int, TensorState] = {}
         self.optimizers: list[OptimizerState] = []
@@ -261,7 +262,7 @@ class Recorder:
         starts = [tensor.grad_fn for tensor in roots if tensor.grad_fn is not None]
         walk = Walk(starts)
         info.leaves = [leaf for _, leaf in walk.leaves]
-        thread = threading.get_ident()
+        thread = self.calls.thread()
         measured = self.calls.recording
         remove = self.graph.attach(walk, thread, info.number) if measured else (lambda: None)
         loss = self._loss_above(walk, starts, roots, thread) if kind == "backward" else None
@@ -282,7 +283,7 @@ class Recorder:
             requires_grad=bool(first is not None and first.requires_grad),
             retain_graph=retain,
             create_graph=create,
-            under_autocast=torch.is_autocast_enabled() or torch.is_autocast_cpu_enabled(),
+            under_autocast=autocast_type() is not None,
             scaled=scaled,
             reached=[],
             graph_nodes=len(walk.nodes),

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+import types
 from typing import Any
 
 from .channel import Channel
@@ -223,7 +224,7 @@ class Session:
 
                 build(self)
             else:
-                runpy.run_path(script, run_name="__main__")
+                self.run_main(script)
         except Stop:
             return None
         except SystemExit as end:
@@ -240,6 +241,17 @@ class Session:
         finally:
             os._exit = real_exit
         return None
+
+    def run_main(self, script: str) -> None:
+        """Like `python script.py`: a module `__main__` that stays, so that its names and classes can be found."""
+        module = types.ModuleType("__main__")
+        module.__file__ = script
+        module.__builtins__ = __builtins__  # type: ignore[attr-defined]
+        sys.modules["__main__"] = module
+        self.recorder.scopes.append(vars(module))
+        with open(script, "rb") as file:
+            code = compile(file.read(), script, "exec", dont_inherit=True)
+        exec(code, vars(module))
 
     def classified(self, problem: BaseException) -> dict[str, Any]:
         import torch
