@@ -142,11 +142,19 @@ class _Lowering:
         at = self.take()
         quoted = isinstance(node, cst.SimpleString) and "\\" not in node.value and not node.prefix
         value = node.raw_value if quoted else node.evaluated_value
-        return code.Literal(value, at) if isinstance(value, str) and len(value) <= 400 else code.Other("string", [])
+        if isinstance(value, str) and len(value) <= 400:
+            return code.Literal(value, at)
+        return self._parts(node, at)
 
     def formatted(self, node: Any) -> Expr:
-        self.take()
-        return code.Other("string", [])
+        return self._parts(node, self.take())
+
+    def _parts(self, node: Any, at: Span) -> Expr:
+        # Older interpreters misplace what stands inside an f-string: it gets the span of the whole string.
+        outer, self._fallback = self._fallback, at
+        parts = [self.expr(expression) for expression in _formatted_expressions(node)]
+        self._fallback = outer
+        return code.Other("string", parts)
 
     def ellipsis(self, node: Any) -> Expr:
         self.take()
@@ -399,6 +407,14 @@ class _Lowering:
 
     def scoped(self, node: Any, twin: Any) -> list[Stmt]:
         return [code.Scoped(type(node).__name__.lower(), list(twin.names), self._lines.span(twin))]
+
+
+def _formatted_expressions(node: Any) -> list[Any]:
+    if isinstance(node, cst.ConcatenatedString):
+        return [*_formatted_expressions(node.left), *_formatted_expressions(node.right)]
+    if isinstance(node, cst.FormattedString):
+        return [part.expression for part in node.parts if isinstance(part, cst.FormattedStringExpression)]
+    return []
 
 
 def _number(text: str) -> int | float | None:

@@ -70,7 +70,8 @@ def tree(facts: TrainingFacts, nodes: list[Node], depth: int) -> Iterator[str]:
 def _event(facts: TrainingFacts, event: events.Event) -> str:
     name = type(event).__name__
     if isinstance(event, events.Forward):
-        return f"{name} {describe(facts, event.module)}{'' if event.recording else ' without recording'}"
+        recording = {True: "", False: " without recording", None: " perhaps without recording"}[event.recording]
+        return f"{name} {describe(facts, event.module)}{recording}"
     if isinstance(event, events.Backward):
         via = f" through {describe(facts, event.via)}" if event.via is not None else ""
         return f"{name} {describe(facts, event.loss)}{via}"

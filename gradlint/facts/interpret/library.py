@@ -276,6 +276,12 @@ def _through(it: Interpreter, name: str, arguments: Arguments, keywords: Keyword
     return arguments[0] if arguments else keywords.get("iterable", it.unknown(last_name(name), "call"))
 
 
+def _next(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    from gradlint.facts.interpret.loops import any_element
+
+    return any_element(it, arguments[0] if arguments else None)
+
+
 def _sequence(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     from gradlint.facts.interpret.loops import any_element, elements
 
@@ -498,7 +504,7 @@ def _makes_module(name: str) -> bool:
 Handler = Callable[["Interpreter", str, Arguments, Keywords, Place], Value]
 _EXACT: dict[str, Handler] = {
     "isinstance": _isinstance, "len": _length, "range": _steps, "enumerate": _steps, "zip": _steps, "reversed": _steps,
-    "itertools.count": _steps, "iter": _through, "tqdm.tqdm": _through, "tqdm.trange": _steps,
+    "itertools.count": _steps, "iter": _through, "next": _next, "tqdm.tqdm": _through, "tqdm.trange": _steps,
     "tqdm.auto.tqdm": _through, "tqdm.notebook.tqdm": _through, "rich.progress.track": _through,
     "list": _sequence, "tuple": _sequence, "set": _sequence, "sorted": _sequence, "filter": _filter, "map": _filter,
     "itertools.chain": _chain, "itertools.chain.from_iterable": _chain, "sum": _sum, "max": _sum, "min": _sum,
