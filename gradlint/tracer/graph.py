@@ -3,9 +3,9 @@
 Node attributes (absent where they were not measured): kind, name, class_name, order, file, line (constructor),
 called_file, called_line, shape, dtype, activation_mean, activation_second_moment, zero_share, saturated_share,
 gradient_second_moment (of the loss with respect to the output), decades (log10 of gradient amplitude relative to the
-last weight call), local_gain and predicted_gain (E[δ²] at the input over E[δ²] at the output), norm_gain (‖δ‖
-at the input over ‖δ‖ at the output), parameter_gradient_norm, weight_norm, update_ratio, nonfinite, zero_by_invariance. Edge attributes: shape, dtype,
-differentiable.
+last weight call), local_gain and predicted_gain (E[δ²] at the input over E[δ²] at the output), norm_gain (‖δ‖ at the
+input over ‖δ‖ at the output), parameter_gradient_norm, weight_norm, update_ratio, nonfinite, zero_by_invariance.
+Edge attributes: shape, dtype, differentiable.
 """
 
 from __future__ import annotations

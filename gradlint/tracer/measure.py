@@ -60,6 +60,11 @@ def unheld(evidence: Evidence) -> list[Parameter]:
     return [parameter for parameter in evidence.trainable() if parameter["reached"] and not parameter["optimizers"]]
 
 
+def is_hidden(parameter: Parameter) -> bool:
+    """Whether no module's parameters() of the network yields it: unregistered, or held through a plain list or dict."""
+    return not parameter["registered"] or "[" in parameter["name"]
+
+
 def reached_by_backward(evidence: Evidence, optimizer: Optimizer) -> int:
     """How many backward calls delivered a gradient to parameters of the optimizer."""
     names = {name for group in optimizer["groups"] for name in group["parameters"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradlint.tracer.curvature import judge_step_length, raises_loss
+from gradlint.tracer.curvature import exceeds_curvature, judge_step_length, raises_loss
 from gradlint.tracer.evidence import Evidence
 from gradlint.tracer.observation import Observation, observation
 
@@ -15,7 +15,7 @@ def find(evidence: Evidence) -> Iterator[Observation]:
     """Both measurements must agree: each alone is wrong for about one run in ten."""
     for optimizer in evidence.optimizers.values():
         verdict = judge_step_length(evidence, optimizer)
-        if verdict is None or verdict.verdict != "confirmed" or not raises_loss(evidence, optimizer["id"]):
+        if verdict is None or not exceeds_curvature(evidence, optimizer) or not raises_loss(evidence, optimizer["id"]):
             continue
         name = optimizer["class_name"]
         yield from observation(evidence, "learning-rate-above-curvature", optimizer["constructed"], verdict, layer=name)

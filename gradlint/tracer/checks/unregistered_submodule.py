@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradlint.diagnostics import Verdict
 from gradlint.tracer.answers import confirmed, inconclusive, refuted
 from gradlint.tracer.evidence import Claim, Evidence, elements
+from gradlint.tracer.measure import is_hidden
 
 UNIT = "share of the network's used parameters that are in no module.parameters()"
 
@@ -14,7 +15,7 @@ def judge(evidence: Evidence, claim: Claim) -> Verdict:
     if not used:
         return inconclusive("no parameter was used in a forward")
     here = [parameter for parameter in evidence.parameters_at(claim) if parameter["requires_grad"]] or used
-    lost = [parameter for parameter in here if parameter["used"] and not parameter["registered"]]
+    lost = [parameter for parameter in here if parameter["used"] and is_hidden(parameter)]
     share = elements(lost) / max(1, elements(used))
     if lost:
         held = (
