@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from gradlint.facts.values import ClassValue, Constant, forget_choices
 
 MODULES = 400
 """Local modules looked into for one file; further imports count as unknown."""
+RECURSION = 6000
+"""Python frames allowed while a file is interpreted; deeper nesting is reported as an error of the file."""
 _ROOT_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git")
 
 
@@ -50,12 +53,18 @@ class Project:
         """Facts of one file. Raises SourceError where it is not Python."""
         self._scopes, self.classes, self._current = {}, [], source.path
         self._dependencies[source.path] = set()
-        program = build(source.text, source.path)
         facts = TrainingFacts(source.path)
         scope = Scope(source.path, "module", names={"__name__": Constant("__main__"), "__file__": Constant(source.path, True)})
         self._scopes[os.path.realpath(source.path)] = scope
-        run_all(Interpreter(facts, self), program, scope)
-        forget_choices()
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, RECURSION))
+        try:
+            run_all(Interpreter(facts, self), build(source.text, source.path), scope)
+        except RecursionError:
+            raise SourceError("nested too deeply to be interpreted", path=source.path) from None
+        finally:
+            sys.setrecursionlimit(limit)
+            forget_choices()
         return facts
 
     def dependencies(self, path: str) -> frozenset[str]:

@@ -243,10 +243,11 @@ class Loader(Value):
 
 @dataclass(slots=True, frozen=True)
 class Cut:
-    """Where a tensor left the autograd graph: detach, data, item, numpy, tensor, no_grad."""
+    """Where a tensor left the autograd graph: detach, data, item, numpy, tensor, no_grad; `lost` is what it hung on until there."""
 
     kind: str
     place: Place
+    lost: frozenset[Value] = frozenset()
 
 
 @dataclass(slots=True, frozen=True)
@@ -276,6 +277,7 @@ class Tensor(Value):
 
     `roots` are the modules and parameters that a backward from it reaches for sure; `cuts` where paths were cut; `mystery`
     is True if something unknown went in, so that empty roots prove nothing. `form` is what the last operation made of it.
+    `sources` are the tensors of its graph that it was computed from, and the containers they came in.
     """
 
     roots: frozenset[Value] = frozenset()
@@ -291,6 +293,7 @@ class Tensor(Value):
     owner: Value | None = None
     attribute: str = ""
     place: Place | None = None
+    sources: tuple[Value, ...] = ()
 
     @property
     def attached(self) -> bool:
@@ -496,4 +499,5 @@ def join_tensors(tensors: list[Tensor]) -> Tensor:
         state_of=next((t.state_of for t in tensors if t.state_of), None),
         divided=any(t.divided for t in tensors),
         place=first.place,
+        sources=() if any(t.cuts and not t.roots for t in tensors) else tuple(t for t in tensors if t.roots),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gradlint.facts import code
 from gradlint.facts.code import Span, Stmt
 from gradlint.facts.events import Branch, Condition, Event, Exit, GradEdit, Node, Rebind, Repeat, Within
-from gradlint.facts.interpret import assign, calls, conditions, expressions, imports
+from gradlint.facts.interpret import assign, calls, conditions, expressions, imports, tensors
 from gradlint.facts.interpret.loops import items_of
 from gradlint.facts.roles import passed
 from gradlint.facts.model import AttributeWrite, BareExpression, TrainingFacts
@@ -51,7 +51,7 @@ class Interpreter:
         self.repeats: list[int] = []
         self.quiet = 0
         self.recording: bool | None = True
-        self.recording_place: Place | None = None
+        self.recording_context = ""
         self.autocast = False
         self.forwards: list[Instance | None] = []
         self.reads: set[str] = set()
@@ -62,6 +62,7 @@ class Interpreter:
         self.contexts: dict[int, list[Context]] = {}
         self.uses: dict[int, dict[str, frozenset[str]]] = {}
         self.births: dict[int, int] = {}
+        self.carried: dict[int, int] = {}
         # An id is only a key while its object lives.
         self.kept: list[Value] = []
         self.seen: set[tuple[object, ...]] = set()
@@ -94,14 +95,14 @@ class Interpreter:
             self.tape = outer
 
     @contextmanager
-    def grad_mode(self, recording: bool | None, place: Place | None) -> Iterator[None]:
-        """Run with autograd recording on, off or unknown."""
-        before = (self.recording, self.recording_place)
-        self.recording, self.recording_place = recording, place
+    def grad_mode(self, recording: bool | None, context: str) -> Iterator[None]:
+        """Run with autograd recording on, off or unknown; `context` is the kind of context manager that says so."""
+        before = (self.recording, self.recording_context)
+        self.recording, self.recording_context = recording, context
         try:
             yield
         finally:
-            self.recording, self.recording_place = before
+            self.recording, self.recording_context = before
 
     def once(self, *key: object) -> bool:
         """Whether a fact should be kept now: not in a trial pass, and not twice for the same key."""
@@ -253,6 +254,7 @@ class Interpreter:
                 changes, _ = self.journal.attempt(action)
             self.quiet -= 1
             self.journal.join([{}, changes])
+            self.carry((value for _, value in changes.values()), number)
         with self.taped() as tape:
             changes, _ = self.journal.attempt(action)
         self.repeats.pop()
@@ -261,6 +263,13 @@ class Interpreter:
             self.tape.append(Repeat(tape, self.place(node.at), number, over, self.frame.function, hint))
         self.block(node.orelse)
         return None
+
+    def carry(self, values: Iterator[Value], number: int) -> None:
+        """An iteration of loop `number` leaves these values to the next one."""
+        for part in tensors.parts(values):
+            if isinstance(part, Tensor) and part.roots and not part.parameter:
+                self.carried[id(part)] = number
+                self.kept.append(part)
 
     def born(self, value: Value, number: int) -> None:
         """A value differs in each iteration of loop `number`."""
@@ -287,20 +296,19 @@ class Interpreter:
 
     def under(self, context: Context, action: Callable[[], str | None]) -> str | None:
         """Run under a context manager that means something."""
-        recording = self.recording
-        place = self.recording_place
+        recording, mode = self.recording, self.recording_context
         if context.kind in ("no_grad", "inference_mode"):
-            recording, place = False, context.place
+            recording, mode = False, context.kind
         elif context.kind == "enable_grad":
-            recording, place = True, context.place
+            recording, mode = True, context.kind
         elif context.kind == "set_grad_enabled":
             value = context.argument
             fixed = isinstance(value, Constant) and not value.default
-            recording, place = (bool(value.value) if isinstance(value, Constant) and fixed else None), context.place
+            recording, mode = (bool(value.value) if isinstance(value, Constant) and fixed else None), context.kind
         outer = self.autocast
         self.autocast = outer or context.kind == "autocast"
         try:
-            with self.taped() as tape, self.grad_mode(recording, place):
+            with self.taped() as tape, self.grad_mode(recording, mode):
                 ended = action()
         finally:
             self.autocast = outer

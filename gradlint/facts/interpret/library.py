@@ -449,7 +449,7 @@ def _context(it: Interpreter, name: str, arguments: Arguments, keywords: Keyword
     if kind == "set_grad_enabled" and it.statement == place.at:
         # A plain call switches the mode for good.
         it.recording = bool(constant(given)) if isinstance(given, Constant) and not given.default else None
-        it.recording_place = place
+        it.recording_context = kind
     return Context(kind, given, place)
 
 

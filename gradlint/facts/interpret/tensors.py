@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
 
 
+ANCESTORS = 4000
+"""Tensors looked at when asking what a tensor was computed from."""
+
+
 def parts(values: Iterable[Value | None]) -> list[Value]:
     """Tensors and unknowns inside arguments, through tuples, lists and dicts."""
     found: list[Value] = []
@@ -35,6 +39,7 @@ def derive(
     it: Interpreter, sources: Iterable[Value | None], place: Place, *, keep_form: bool = False, hint: str = "", op: Operation | None = None
 ) -> Tensor:
     """The result of a differentiable operation on `sources`, under the grad mode in force."""
+    sources = list(sources)
     found = parts(sources)
     tensors = [value for value in found if isinstance(value, Tensor)]
     roots: frozenset[Value] = frozenset().union(*(t.roots for t in tensors)) if tensors else frozenset()
@@ -53,15 +58,37 @@ def derive(
         state_of=next((t.state_of for t in tensors if t.state_of is not None), None),
         divided=any(t.divided for t in tensors),
         place=place,
+        sources=live(sources, tensors),
     )
     return unrecorded(it, result, place)
+
+
+def live(sources: Iterable[Value | None], tensors: Iterable[Tensor]) -> tuple[Value, ...]:
+    """What of the graph went in: the tensors that hang on something, and the containers they came in."""
+    kept = [tensor for tensor in tensors if tensor.roots]
+    if not kept:
+        return ()
+    return (*kept, *(s for s in sources if isinstance(s, (Collection, Mapping))))
+
+
+def ancestry(value: Value | None) -> dict[int, Value]:
+    """A tensor and everything of its graph it was computed from, by identity."""
+    found: dict[int, Value] = {}
+    stack: list[Value] = parts([value])
+    while stack and len(found) < ANCESTORS:
+        part = stack.pop()
+        if id(part) not in found:
+            found[id(part)] = part
+            if isinstance(part, Tensor):
+                stack.extend(part.sources)
+    return found
 
 
 def unrecorded(it: Interpreter, result: Tensor, place: Place) -> Tensor:
     """A result computed without recording hangs on nothing."""
     if it.recording is False and (result.roots or result.mystery):
-        cut = Cut("no_grad", place)
-        result.roots, result.mystery, result.cuts = frozenset(), False, (*result.cuts, cut)
+        cut = Cut(it.recording_context or "no_grad", place, result.roots)
+        result.roots, result.mystery, result.cuts, result.sources = frozenset(), False, (*result.cuts, cut), ()
     elif it.recording is None:
         result.mystery = True
     return result
@@ -72,7 +99,7 @@ def cut(it: Interpreter, value: Value, kind: str, place: Place) -> Value:
     if isinstance(value, Choice):
         return cut(it, value.options[0], kind, place)
     if isinstance(value, Tensor):
-        new = (Cut(kind, place),) if value.roots or value.mystery or value.parameter else ()
+        new = (Cut(kind, place, value.roots),) if value.roots or value.mystery or value.parameter else ()
         return Tensor(
             roots=frozenset(), cuts=(*value.cuts, *new), mystery=False, form=value.form, hint=value.hint, loss=value.loss,
             divided=value.divided, place=place,

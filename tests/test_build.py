@@ -1,0 +1,99 @@
+"""Lowering: nothing is lost between the CST and the `Program`, and every position is the text's own."""
+
+from __future__ import annotations
+
+import ast
+import marshal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gradlint.errors import SourceError
+from gradlint.facts import code
+from gradlint.facts.build import build
+
+NAMES = st.sampled_from(["model", "loss", "x", "self", "opt"])
+ATOMS = st.one_of(NAMES, st.integers(-5, 99).map(str), st.sampled_from(["'a'", "None", "1.5", "f'{x}'", "'é'", "..."]))
+
+
+def _grow(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.tuples(inner, NAMES).map(lambda t: f"({t[0]}).{t[1]}"),
+        st.tuples(inner, inner, inner).map(lambda t: f"({t[0]})({t[1]}, k={t[2]}, *[{t[1]}], **d)"),
+        st.tuples(inner, inner).map(lambda t: f"{t[0]} + ({t[1]})"),
+        st.tuples(inner, inner, inner).map(lambda t: f"({t[0]} if {t[1]} else {t[2]})"),
+        st.tuples(inner, inner).map(lambda t: f"{{{t[0]}: {t[1]}, **d}}"),
+        st.tuples(inner, inner).map(lambda t: f"[({t[0]}) for x in ({t[1]}) if x]"),
+        st.tuples(inner, inner).map(lambda t: f"({t[0]})[{t[1]}, 1:2]"),
+        st.tuples(inner, inner).map(lambda t: f"(lambda a, b=({t[0]}): {t[1]})"),
+        st.tuples(inner, inner, inner).map(lambda t: f"({t[0]} and {t[1]} and not {t[2]} or x < y <= z)"),
+        inner.map(lambda t: f"(\n  {t}\n)"),
+    )
+
+
+EXPRESSIONS = st.recursive(ATOMS, _grow, max_leaves=14)
+
+
+def _nodes(node: object) -> list[object]:
+    if isinstance(node, (list, tuple)):
+        return [found for item in node for found in _nodes(item)]
+    if not hasattr(node, "__dataclass_fields__"):
+        return []
+    children = [getattr(node, name) for name in node.__dataclass_fields__]
+    return [node, *(found for child in children for found in _nodes(child))]
+
+
+@settings(max_examples=150, deadline=None)
+@given(EXPRESSIONS)
+def test_calls_and_attributes_stand_where_ast_says(expression: str) -> None:
+    text = f"é = 1; result = {expression}\n"
+    program = build(text, "train.py", whole=True)
+    for kind, twin in ((code.Call, ast.Call), (code.Attribute, ast.Attribute), (code.Subscript, ast.Subscript)):
+        ours = sorted(node.at for node in _nodes(program) if isinstance(node, kind) and node.at)
+        theirs = sorted(
+            (n.lineno, _column(text, n.lineno, n.col_offset), n.end_lineno, _column(text, n.end_lineno, n.end_col_offset))
+            for n in ast.walk(ast.parse(text))
+            if isinstance(n, twin)
+        )
+        assert ours == theirs
+
+
+def _column(text: str, line: int | None, offset: int | None) -> int:
+    assert line is not None
+    assert offset is not None
+    return len(text.split("\n")[line - 1].encode()[:offset].decode()) + 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(EXPRESSIONS, min_size=1, max_size=4))
+def test_a_program_survives_its_plain_form(expressions: list[str]) -> None:
+    text = "".join(f"if {e}:\n    value = {e}\nelse:\n    call({e})\n" for e in expressions)
+    plain = code.encode(build(text, "train.py", whole=True))
+    assert code.encode(code.decode(marshal.loads(marshal.dumps(plain)))) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("x = 1\nwhile True print(x)\n", 2), ("def f(:\n    pass\n", 1), ("print 'a'\n", 1), ("x = (1,\n", 1)],
+)
+def test_a_syntax_error_names_its_line(text: str, line: int) -> None:
+    with pytest.raises(SourceError) as caught:
+        build(text, "train.py")
+    assert (caught.value.path, caught.value.line) == ("train.py", line)
+
+
+def test_deep_nesting_is_an_error_not_a_crash() -> None:
+    with pytest.raises(SourceError):
+        build("x = " + "(" * 5000 + "1" + ")" * 5000 + "\n", "train.py")
+
+
+def test_a_long_sum_needs_no_deep_stack() -> None:
+    program = build("import torch\nx = " + " + ".join(["a"] * 700) + "\n", "train.py", whole=True)
+    assert len(program.body) == 2
+
+
+def test_only_statements_that_can_matter_are_kept() -> None:
+    text = "import torch\n\ndef plain(a):\n    return helper(a)\n\ndef helper(a):\n    return a\n\ndef train(o):\n    o.step(helper)\n"
+    kept = [node.name for node in build(text, "x.py").body if isinstance(node, code.Function)]
+    assert kept == ["helper", "train"]
