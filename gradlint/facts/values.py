@@ -432,7 +432,6 @@ def options(value: Value | None) -> tuple[Value, ...]:
     return value.options if isinstance(value, Choice) else (value,)
 
 
-
 def merge(values: Iterable[Value | None]) -> Value:
     """What a name stands for after branches that left it as `values`: None gives way to anything known."""
     distinct: list[Value] = []

@@ -12,10 +12,21 @@ from gradlint.facts.code import Span, Stmt
 from gradlint.facts.events import Branch, Condition, Event, Exit, GradEdit, Node, Rebind, Repeat, Within
 from gradlint.facts.interpret import assign, calls, conditions, expressions, imports, tensors
 from gradlint.facts.interpret.loops import items_of
-from gradlint.facts.roles import passed
 from gradlint.facts.model import AttributeWrite, BareExpression, TrainingFacts
+from gradlint.facts.roles import passed
 from gradlint.facts.scope import Journal, Scope
-from gradlint.facts.values import ClassValue, Constant, Context, FunctionValue, Instance, Method, Place, Tensor, Unknown, Value
+from gradlint.facts.values import (
+    ClassValue,
+    Constant,
+    Context,
+    FunctionValue,
+    Instance,
+    Method,
+    Place,
+    Tensor,
+    Unknown,
+    Value,
+)
 
 if TYPE_CHECKING:
     from gradlint.facts.link import Project
@@ -226,7 +237,9 @@ class Interpreter:
                     break
             return self.block(node.orelse)
         hint = expressions.text_of(node.iterable)
-        return self.repeat(node, iterable, hint, lambda: assign.bind(self, node.target, items[0], node.at, True), fresh=items[0])
+        return self.repeat(
+            node, iterable, hint, lambda: assign.bind(self, node.target, items[0], node.at, True), fresh=items[0]
+        )
 
     def loop_while(self, node: code.While) -> str | None:
         decided, _ = conditions.judge(self, node.test)
@@ -235,7 +248,12 @@ class Interpreter:
         return self.repeat(node, None, expressions.text_of(node.test), lambda: None)
 
     def repeat(
-        self, node: code.For | code.While, over: Value | None, hint: str, prepare: Callable[[], None], fresh: Value | None = None
+        self,
+        node: code.For | code.While,
+        over: Value | None,
+        hint: str,
+        prepare: Callable[[], None],
+        fresh: Value | None = None,
     ) -> str | None:
         """Run a body to its fixpoint: once on trial to learn what one iteration changes, once from the merged state."""
         self.counter += 1
@@ -322,7 +340,9 @@ class Interpreter:
             ended = self.block(node.orelse)
         if node.handlers:
             self.counter += 1
-            condition = Condition(f"except {self.counter}", "an exception", loop=self.repeats[-1] if self.repeats else 0)
+            condition = Condition(
+                f"except {self.counter}", "an exception", loop=self.repeats[-1] if self.repeats else 0
+            )
             handlers: list[Callable[[], str | None]] = [lambda body=body: self.block(body) for body in node.handlers]  # type: ignore[misc]
             if ended is None:
                 self.arms(condition, [*handlers, lambda: None], node.at)
@@ -342,7 +362,9 @@ class Interpreter:
     def match(self, node: code.Match) -> str | None:
         subject = expressions.evaluate(self, node.subject)
         self.counter += 1
-        condition = Condition(f"match {self.counter}", expressions.text_of(node.subject), loop=self.births.get(id(subject)))
+        condition = Condition(
+            f"match {self.counter}", expressions.text_of(node.subject), loop=self.births.get(id(subject))
+        )
         actions: list[Callable[[], str | None]] = [lambda body=body: self.block(body) for body in node.cases]  # type: ignore[misc]
         return self.arms(condition, [*actions, lambda: None], node.at)
 

@@ -11,8 +11,31 @@ from gradlint.facts.interpret import calls, frameworks, initialisers, losses, me
 from gradlint.facts.interpret.conditions import is_instance
 from gradlint.facts.roles import interesting, last_name
 from gradlint.facts.values import (
-    Choice, ClassValue, Collection, Constant, Context, External, FunctionValue, Instance, Layer, Loader, Mapping, Optimizer, Parameters,
-    Partial, Place, Scaler, Scheduler, Snapshot, Steps, Tensor, Unknown, Value, constant, is_module, merge,
+    Choice,
+    ClassValue,
+    Collection,
+    Constant,
+    Context,
+    External,
+    FunctionValue,
+    Instance,
+    Layer,
+    Loader,
+    Mapping,
+    Optimizer,
+    Parameters,
+    Partial,
+    Place,
+    Scaler,
+    Scheduler,
+    Snapshot,
+    Steps,
+    Tensor,
+    Unknown,
+    Value,
+    constant,
+    is_module,
+    merge,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -23,7 +46,13 @@ Keywords = dict[str, Value]
 
 
 def call(
-    it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool = False
+    it: Interpreter,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool = False,
 ) -> Value:
     """The result of calling an installed name, and what it does to its arguments."""
     result = _call(it, name, arguments, keywords, place, hint)
@@ -51,7 +80,11 @@ def _call(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
         return _clip(it, name, arguments, keywords, place)
     if name in names.WRAPPERS and (arguments or "module" in keywords):
         wrapped = arguments[0] if arguments else keywords["module"]
-        return wrapped if is_module(wrapped) or isinstance(wrapped, (Unknown, Choice)) else it.unknown(last_name(name), "call")
+        return (
+            wrapped
+            if is_module(wrapped) or isinstance(wrapped, (Unknown, Choice))
+            else it.unknown(last_name(name), "call")
+        )
     if name.startswith("torch.nn.init."):
         return initialisers.function(it, name, arguments, keywords, place)
     if name.startswith("torch.nn.functional."):
@@ -313,7 +346,11 @@ def _filter(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords
 
         element = calls.apply(it, arguments[0], [any_element(it, given)], {}, place, "map")
         return Collection("list", [element], True, place, element)
-    return Collection("list", list(given.items), True) if isinstance(given, Collection) else it.unknown("filter", "call", (given,))
+    return (
+        Collection("list", list(given.items), True)
+        if isinstance(given, Collection)
+        else it.unknown("filter", "call", (given,))
+    )
 
 
 def _chain(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
@@ -334,7 +371,9 @@ def _sum(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, p
         losses_inside = [part.loss for part in inside if isinstance(part, Tensor) and part.loss is not None]
         result.loss = losses_inside[0] if losses_inside else None
         return result
-    numbers = [part for part in (arguments[0].items if arguments and isinstance(arguments[0], Collection) else arguments)]
+    numbers = [
+        part for part in (arguments[0].items if arguments and isinstance(arguments[0], Collection) else arguments)
+    ]
     if len(numbers) == 1 or not all(isinstance(part, Constant) for part in numbers):
         return it.unknown(name, "value", tuple(inside))
     values = [part.value for part in numbers if isinstance(part, Constant) and isinstance(part.value, (int, float))]
@@ -349,7 +388,9 @@ def _number(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords
     given = arguments[0] if arguments else Constant(0)
     if isinstance(given, Constant) and isinstance(given.value, (int, float, str)):
         try:
-            return Constant({"float": float, "int": int, "str": str, "bool": bool}[name](given.value), given.default, given.place)
+            return Constant(
+                {"float": float, "int": int, "str": str, "bool": bool}[name](given.value), given.default, given.place
+            )
         except (ValueError, OverflowError):
             return it.unknown(name)
     if isinstance(given, (Tensor, Unknown)) and name in ("float", "int"):
@@ -363,7 +404,15 @@ def _copy(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
     if isinstance(given, Snapshot):
         return Snapshot(given.module, place, copied=deep)
     if isinstance(given, Layer):
-        copied = Layer(given.kind, given.arguments, given.keywords, given.place, list(given.children), list(given.names), given.complete)
+        copied = Layer(
+            given.kind,
+            given.arguments,
+            given.keywords,
+            given.place,
+            list(given.children),
+            list(given.names),
+            given.complete,
+        )
         return copied
     if isinstance(given, Instance):
         return Instance(given.cls, given.kind, dict(given.attributes), given.place, given.assumed)
@@ -496,7 +545,13 @@ def _makes_module(name: str) -> bool:
     if name.startswith(("transformers.", "peft.", "diffusers.", "sentence_transformers.")):
         if last in ("from_pretrained", "from_config") or "For" in last or last.endswith("Model"):
             owner = name.split(".")[-2] if last.startswith("from_") else last
-            return "Model" in owner or "For" in owner or "Transformer" in owner or owner.startswith("UNet") or owner.startswith("Autoencoder")
+            return (
+                "Model" in owner
+                or "For" in owner
+                or "Transformer" in owner
+                or owner.startswith("UNet")
+                or owner.startswith("Autoencoder")
+            )
         return last == "get_peft_model"
     return name.startswith("torch_geometric.nn.") and last[:1].isupper()
 

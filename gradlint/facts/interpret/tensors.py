@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts.roles import carries_graph
 from gradlint.facts.values import (
-    Choice, Collection, Constant, Cut, Form, Gradient, Mapping, Operation, Place, Tensor, Unknown, Value, integer, join_tensors, number,
+    Choice,
+    Collection,
+    Constant,
+    Cut,
+    Form,
+    Gradient,
+    Mapping,
+    Operation,
+    Place,
+    Tensor,
+    Unknown,
+    Value,
+    integer,
+    join_tensors,
+    number,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -36,7 +50,13 @@ def parts(values: Iterable[Value | None]) -> list[Value]:
 
 
 def derive(
-    it: Interpreter, sources: Iterable[Value | None], place: Place, *, keep_form: bool = False, hint: str = "", op: Operation | None = None
+    it: Interpreter,
+    sources: Iterable[Value | None],
+    place: Place,
+    *,
+    keep_form: bool = False,
+    hint: str = "",
+    op: Operation | None = None,
 ) -> Tensor:
     """The result of a differentiable operation on `sources`, under the grad mode in force."""
     sources = list(sources)
@@ -128,7 +148,11 @@ def combine(it: Interpreter, op: str, left: Value, right: Value, place: Place) -
         chain = _residual(left, right, place)
     single = left if isinstance(left, Tensor) else right if isinstance(right, Tensor) else None
     if single is not None and scaled and op in ("*", "/", "+", "-"):
-        chain = Operation("scale", None, place, single.chain, depth=_depth(single.chain) + 1) if single.chain is not None else None
+        chain = (
+            Operation("scale", None, place, single.chain, depth=_depth(single.chain) + 1)
+            if single.chain is not None
+            else None
+        )
     result = derive(it, [left, right], place, op=chain)
     if chain is None:
         result.chain = Operation("unknown", None, place, None) if tensors else None
@@ -175,7 +199,9 @@ def activation(it: Interpreter, kind: str, source: Value, place: Place, dim: Val
     return result
 
 
-def layered(it: Interpreter, kind: str, layer: Value, sources: Iterable[Value | None], place: Place, form: str = "") -> Tensor:
+def layered(
+    it: Interpreter, kind: str, layer: Value, sources: Iterable[Value | None], place: Place, form: str = ""
+) -> Tensor:
     """The output of a module with parameters."""
     items = list(sources)
     first = next((s for s in items if isinstance(s, Tensor)), None)
