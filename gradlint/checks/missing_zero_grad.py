@@ -8,7 +8,17 @@ from dataclasses import dataclass, replace
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
 from gradlint.facts.events import (
-    Backward, Construct, Escape, Event, GradEdit, ManualUpdate, OptimizerStep, Repeat, Run, ZeroGrad, walk,
+    Backward,
+    Construct,
+    Escape,
+    Event,
+    GradEdit,
+    ManualUpdate,
+    OptimizerStep,
+    Repeat,
+    Run,
+    ZeroGrad,
+    walk,
 )  # fmt: skip
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
@@ -74,7 +84,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 def _stepped(events: list[Event]) -> list[Value]:
     stepped = dict.fromkeys(e.optimizer for e in events if isinstance(e, OptimizerStep))
-    return [o for o in stepped if not isinstance(o, Manager) and not (isinstance(o, Optimizer) and o.managed == "deepspeed")]
+    return [
+        o for o in stepped if not isinstance(o, Manager) and not (isinstance(o, Optimizer) and o.managed == "deepspeed")
+    ]
 
 
 def _judge(facts: TrainingFacts, run: Run, optimizer: Value, options: Options) -> Iterator[Finding]:
@@ -85,5 +97,9 @@ def _judge(facts: TrainingFacts, run: Run, optimizer: Value, options: Options) -
     for judgement in _Clearing(optimizer).run(run.tree):
         if judgement.verdict == "sure" or (judgement.verdict == "maybe" and options.strict):
             place, stale = judgement.origin.place, judgement.bad[0].place
-            values = {"optimizer": facts.name_of(optimizer, "optimizer"), "line": place.at[0], "backward_line": stale.at[0]}
+            values = {
+                "optimizer": facts.name_of(optimizer, "optimizer"),
+                "line": place.at[0],
+                "backward_line": stale.at[0],
+            }
             yield Finding("missing-zero-grad", place.path, Range(*place.at), values)

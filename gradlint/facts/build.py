@@ -75,7 +75,9 @@ def _lower_run(run: list[ast.stmt], split: list[str], lines: positions.Lines, pa
     try:
         module = cst.parse_module("\n".join(split[first - 1 : last]) + "\n")
     except cst.ParserSyntaxError as error:
-        raise SourceError(error.message, path=path, line=first + error.raw_line - 1, column=error.raw_column + 1) from None
+        raise SourceError(
+            error.message, path=path, line=first + error.raw_line - 1, column=error.raw_column + 1
+        ) from None
     except RecursionError:
         raise SourceError("nested too deeply to be parsed", path=path, line=first) from None
     return _Lowering(lines).block(module.body, run)
@@ -91,7 +93,9 @@ class _Lowering:
         self._fallback: Span | None = None
 
     def block(self, body: Sequence[Any], twins: Sequence[ast.stmt]) -> list[Stmt]:
-        statements = [small for line in body for small in (line.body if isinstance(line, cst.SimpleStatementLine) else (line,))]
+        statements = [
+            small for line in body for small in (line.body if isinstance(line, cst.SimpleStatementLine) else (line,))
+        ]
         lowered: list[Stmt] = []
         for node, twin in zip(statements, twins, strict=True):
             method = _STATEMENTS.get(type(node))
@@ -167,7 +171,8 @@ class _Lowering:
     def call(self, node: cst.Call) -> Expr:
         func = self.expr(node.func)
         arguments = [
-            code.Argument(arg.keyword.value if arg.keyword else None, self.expr(arg.value), arg.star) for arg in node.args
+            code.Argument(arg.keyword.value if arg.keyword else None, self.expr(arg.value), arg.star)
+            for arg in node.args
         ]
         return code.Call(func, arguments, self.take())
 

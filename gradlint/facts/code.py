@@ -16,7 +16,7 @@ Span = tuple[int, int, int, int]
 class Literal:
     """A constant: number, string, bool, None; `value` is Ellipsis-free and None for None."""
 
-    value: Union[None, bool, int, float, str]
+    value: bool | int | float | str | None
     at: Span | None
 
 

@@ -218,12 +218,13 @@ Node = Union[Event, Branch, Repeat, Within, Call, Exit]
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """One way into the code: the script itself, or a function or method nobody visibly calls."""
+    """One way into the code: the script itself, or a function or method nobody visibly calls, and what that returns."""
 
     name: str
     path: str
     tree: list[Node] = field(default_factory=list)
     managed: str = ""
+    result: Value | None = None
 
 
 def walk(nodes: list[Node]) -> list[Event]:

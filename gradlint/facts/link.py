@@ -54,7 +54,9 @@ class Project:
         self._scopes, self.classes, self._current = {}, [], source.path
         self._dependencies[source.path] = set()
         facts = TrainingFacts(source.path)
-        scope = Scope(source.path, "module", names={"__name__": Constant("__main__"), "__file__": Constant(source.path, True)})
+        scope = Scope(
+            source.path, "module", names={"__name__": Constant("__main__"), "__file__": Constant(source.path, True)}
+        )
         self._scopes[os.path.realpath(source.path)] = scope
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, RECURSION))

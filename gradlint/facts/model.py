@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gradlint.facts.events import Run
-from gradlint.facts.values import ClassValue, Instance, Layer, Operation, Optimizer, Place, Scaler, Scheduler, Tensor, Value
+from gradlint.facts.values import (
+    ClassValue,
+    Instance,
+    Layer,
+    Operation,
+    Optimizer,
+    Place,
+    Scaler,
+    Scheduler,
+    Tensor,
+    Value,
+)
 
 
 @dataclass(slots=True, eq=False)

@@ -151,7 +151,9 @@ class _Runner:
             entering = _bounded(_forget(ended, variant))
         outcome.paths = {(self.machine.leave(state, node), assumed) for state, assumed in _forget(after, variant)}
         for kind in list(outcome.exits):
-            outcome.exits[kind] = {(self.machine.leave(state, node), a) for state, a in _forget(outcome.exits[kind], variant)}
+            outcome.exits[kind] = {
+                (self.machine.leave(state, node), a) for state, a in _forget(outcome.exits[kind], variant)
+            }
         return outcome
 
 

@@ -6,7 +6,19 @@ from gradlint.facts.events import Backward, Escape
 from gradlint.facts.interpret import modules
 from gradlint.facts.roles import role
 from gradlint.facts.values import (
-    Choice, Collection, Constant, Instance, Layer, Manager, Mapping, Optimizer, Parameters, Tensor, Unknown, Value, is_module,
+    Choice,
+    Collection,
+    Constant,
+    Instance,
+    Layer,
+    Manager,
+    Mapping,
+    Optimizer,
+    Parameters,
+    Tensor,
+    Unknown,
+    Value,
+    is_module,
 )  # fmt: skip
 
 
@@ -39,7 +51,11 @@ def overlap(left: Value, right: Value) -> bool | None:
     if isinstance(left, Choice) or isinstance(right, Choice):
         pairs = [overlap(a, b) for a in _options(left) for b in _options(right)]
         return True if True in pairs else (None if None in pairs else False)
-    if role(left) == "optimizer" and role(right) == "optimizer" and (isinstance(left, Unknown) or isinstance(right, Unknown)):
+    if (
+        role(left) == "optimizer"
+        and role(right) == "optimizer"
+        and (isinstance(left, Unknown) or isinstance(right, Unknown))
+    ):
         # Two optimizers that nobody can look into are taken to hold different parameters.
         return False
     a, b = owners(left), owners(right)
@@ -102,7 +118,9 @@ def _within(given: Value, value: Value, depth: int) -> bool:
     if isinstance(given, Mapping):
         return any(_within(item, value, depth + 1) for item in given.items.values())
     if isinstance(given, Instance) and not is_module(given):
-        return any(_within(item, value, depth + 1) for item in given.attributes.values() if not isinstance(item, Constant))
+        return any(
+            _within(item, value, depth + 1) for item in given.attributes.values() if not isinstance(item, Constant)
+        )
     if isinstance(given, Manager):
         return any(_within(item, value, depth + 1) for item in (*given.arguments, *given.keywords.values()))
     return False

@@ -52,4 +52,6 @@ def _is_data(node: ast.stmt) -> bool:
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     long = (node.end_lineno or node.lineno) - node.lineno > _LONG
-    return long and isinstance(node, ast.Assign) and isinstance(node.value, (ast.List, ast.Dict, ast.Tuple, ast.Constant))
+    return (
+        long and isinstance(node, ast.Assign) and isinstance(node.value, (ast.List, ast.Dict, ast.Tuple, ast.Constant))
+    )

@@ -8,22 +8,43 @@ from __future__ import annotations
 import re
 
 from gradlint.facts.values import (
-    Choice, Collection, Constant, External, Instance, Layer, Manager, Mapping, Optimizer, Parameters, Scaler, Scheduler, Tensor, Unknown,
+    Choice,
+    Collection,
+    Constant,
+    External,
+    Instance,
+    Layer,
+    Manager,
+    Mapping,
+    Optimizer,
+    Parameters,
+    Scaler,
+    Scheduler,
+    Tensor,
+    Unknown,
     Value,
 )  # fmt: skip
 
 _OPTIMIZER = re.compile(r"optim|^opt$|^opt_|_opt$|_opt_|^opts$|^opt[A-Z0-9]|^solver$|_solver$|[a-z]Opt$", re.ASCII)
 _SCHEDULER = re.compile(r"sched|^lr_|_lr$|^warmup|lr_adjust", re.IGNORECASE)
 _SCALER = re.compile(r"scaler", re.IGNORECASE)
-_MANAGER = re.compile(r"accelerator|^fabric$|engine|^strategy$|^backend$|^booster$|^amp$|^plugin$|^executor$", re.IGNORECASE)
+_MANAGER = re.compile(
+    r"accelerator|^fabric$|engine|^strategy$|^backend$|^booster$|^amp$|^plugin$|^executor$", re.IGNORECASE
+)
 _MODULE = re.compile(
     r"model|^net$|net$|^net[A-Z_]|module|encoder|decoder|generator|discriminator|^critic|critic$|^actor|actor$|^policy|policy$|backbone"
     r"|^head$|_head$|classifier|student|teacher|^gen$|^disc$|^[GD]$|^vae$|transformer|^bert|agent$|_nn$|^mlp|^lstm|^rnn|^gru|embedder",
     re.IGNORECASE,
 )
-_CARRIES = re.compile(r"loss|logit|out|pred|embed|feat|hidden|score|log_?prob|value|^q_|_q$|energy|cost|objective|repr|state", re.IGNORECASE)
+_CARRIES = re.compile(
+    r"loss|logit|out|pred|embed|feat|hidden|score|log_?prob|value|^q_|_q$|energy|cost|objective|repr|state",
+    re.IGNORECASE,
+)
 _LOSS = re.compile(r"loss|cost|objective|^err|error|criterion", re.IGNORECASE)
-_CRITERION = re.compile(r"criterion|criteria|loss_fn|loss_func|lossfn|loss_function|^loss$|_loss$|^crit$|_criterion|objective", re.IGNORECASE)
+_CRITERION = re.compile(
+    r"criterion|criteria|loss_fn|loss_func|lossfn|loss_function|^loss$|_loss$|^crit$|_criterion|objective",
+    re.IGNORECASE,
+)
 
 
 def last_name(hint: str) -> str:
@@ -80,7 +101,7 @@ def _unknown_role(value: Unknown) -> str:
 def carries_graph(value: Value | None) -> bool:
     """Whether something unseen may hang on parameters: outputs and losses may, batches and labels do not."""
     if isinstance(value, Unknown):
-        return value.graph or value.origin != "item" and bool(_CARRIES.search(last_name(value.hint)))
+        return value.graph or (value.origin != "item" and bool(_CARRIES.search(last_name(value.hint))))
     if isinstance(value, Choice):
         return any(carries_graph(option) for option in value.options)
     if isinstance(value, Collection):

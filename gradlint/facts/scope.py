@@ -81,7 +81,9 @@ class Journal:
             self._entries.append((store, key, store[key]))
             del store[key]
 
-    def attempt(self, action: Callable[[], str | None]) -> tuple[dict[tuple[int, str], tuple[Store, Value]], str | None]:
+    def attempt(
+        self, action: Callable[[], str | None]
+    ) -> tuple[dict[tuple[int, str], tuple[Store, Value]], str | None]:
         """Run `action`, take back what it wrote; returns the writes by place and how the action ended."""
         mark = len(self._entries)
         ended = action()

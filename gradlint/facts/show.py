@@ -8,8 +8,22 @@ from gradlint.facts import events
 from gradlint.facts.events import Node
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import (
-    Choice, Collection, Constant, External, FunctionValue, Instance, Layer, Manager, Mapping, Optimizer, Parameters, Scaler, Scheduler, Tensor,
-    Unknown, Value,
+    Choice,
+    Collection,
+    Constant,
+    External,
+    FunctionValue,
+    Instance,
+    Layer,
+    Manager,
+    Mapping,
+    Optimizer,
+    Parameters,
+    Scaler,
+    Scheduler,
+    Tensor,
+    Unknown,
+    Value,
 )  # fmt: skip
 
 
@@ -120,7 +134,9 @@ def describe(facts: TrainingFacts, value: Value | None) -> str:
     if isinstance(value, (Scaler, Manager)):
         return name or value.kind
     if isinstance(value, Parameters):
-        return f"{'part of the ' if not value.whole else ''}parameters of " + ", ".join(describe(facts, owner) for owner in value.owners)
+        return f"{'part of the ' if not value.whole else ''}parameters of " + ", ".join(
+            describe(facts, owner) for owner in value.owners
+        )
     if isinstance(value, Collection):
         return f"{value.kind}[{', '.join(describe(facts, item) for item in value.items[:4])}{', …' if value.open or len(value.items) > 4 else ''}]"
     if isinstance(value, Choice):
@@ -141,7 +157,9 @@ def _tensor(facts: TrainingFacts, tensor: Tensor) -> str:
     if tensor.loss is not None:
         text = f"loss {describe(facts, tensor.loss)}" if not isinstance(tensor.loss, Tensor) else "loss"
     if tensor.roots:
-        text += " from " + ", ".join(sorted(facts.names.get(id(root), getattr(root, "name", "parameter")) for root in tensor.roots))
+        text += " from " + ", ".join(
+            sorted(facts.names.get(id(root), getattr(root, "name", "parameter")) for root in tensor.roots)
+        )
     elif tensor.surely_cut:
         text += f" cut by {tensor.cuts[0].kind}"
     if tensor.form is not None:

@@ -109,7 +109,9 @@ SHAPING = frozenset({
     "swapaxes", "movedim", "view_as", "reshape_as", "bfloat16", "requires_grad_", "retain_grad", "unbind", "chunk",
     "split", "index_select", "gather", "narrow", "select", "roll", "flip", "real",
 })  # fmt: skip
-REDUCTIONS = frozenset({"sum", "mean", "nanmean", "nansum", "logsumexp", "norm", "max", "min", "amax", "amin", "std", "var", "prod"})
+REDUCTIONS = frozenset(
+    {"sum", "mean", "nanmean", "nansum", "logsumexp", "norm", "max", "min", "amax", "amin", "std", "var", "prod"}
+)
 # Results carry no gradient.
 CUTTING_METHODS = {
     "detach": "detach", "detach_": "detach", "item": "item", "numpy": "numpy", "tolist": "tolist",
@@ -136,8 +138,15 @@ OPTIMIZER_PREFIXES = (
     "prodigyopt.Prodigy", "dadaptation.", "pytorch_optimizer.", "torch_xla.amp.syncfree.", "schedulefree.",
     "transformers.optimization.AdamWeightDecay",
 )  # fmt: skip
-NOT_OPTIMIZERS = frozenset({"torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.optim.optimizer", "torch.optim.Optimizer"})
-SCHEDULER_PREFIXES = ("torch.optim.lr_scheduler.", "torch.optim.swa_utils.SWALR", "timm.scheduler.", "warmup_scheduler.")
+NOT_OPTIMIZERS = frozenset(
+    {"torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.optim.optimizer", "torch.optim.Optimizer"}
+)
+SCHEDULER_PREFIXES = (
+    "torch.optim.lr_scheduler.",
+    "torch.optim.swa_utils.SWALR",
+    "timm.scheduler.",
+    "warmup_scheduler.",
+)
 SCHEDULER_FACTORIES = frozenset({
     "get_scheduler", "get_linear_schedule_with_warmup", "get_cosine_schedule_with_warmup", "get_constant_schedule",
     "get_constant_schedule_with_warmup", "get_cosine_with_hard_restarts_schedule_with_warmup", "WarmupLinearSchedule",
@@ -149,7 +158,15 @@ SCALERS = frozenset({
     "torch_xla.amp.GradScaler", "torch.distributed.fsdp.sharded_grad_scaler.ShardedGradScaler",
     "lightning.pytorch.plugins.precision.GradScaler",
 })  # fmt: skip
-AUTOCAST = frozenset({"torch.cuda.amp.autocast", "torch.amp.autocast", "torch.autocast", "torch.cpu.amp.autocast", "torch_xla.amp.autocast"})
+AUTOCAST = frozenset(
+    {
+        "torch.cuda.amp.autocast",
+        "torch.amp.autocast",
+        "torch.autocast",
+        "torch.cpu.amp.autocast",
+        "torch_xla.amp.autocast",
+    }
+)
 CLIPPERS = {
     "torch.nn.utils.clip_grad_norm_": "norm", "torch.nn.utils.clip_grad_norm": "norm",
     "torch.nn.utils.clip_grad_value_": "value", "torch.nn.utils.clip_grads_with_norm_": "norm",

@@ -10,8 +10,21 @@ from gradlint.facts.events import Accumulate, ManualUpdate, TakeSnapshot, ZeroGr
 from gradlint.facts.interpret import expressions, modules, tensors
 from gradlint.facts.roles import last_name, role
 from gradlint.facts.values import (
-    Choice, Collection, Constant, Gradient, Instance, Layer, LocalModule, Mapping, Parameters, Snapshot, Steps,
-    Tensor, Unknown, Value, is_module,
+    Choice,
+    Collection,
+    Constant,
+    Gradient,
+    Instance,
+    Layer,
+    LocalModule,
+    Mapping,
+    Parameters,
+    Snapshot,
+    Steps,
+    Tensor,
+    Unknown,
+    Value,
+    is_module,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -74,7 +87,12 @@ def _bind_attribute(it: Interpreter, target: code.Attribute, value: Value, at: S
     if isinstance(owner, Instance):
         store = owner.attributes
         owner.assigned[name] = it.place(at)
-        if isinstance(value, Tensor) and value.parameter and value.owner is None and owner.kind in ("module", "lightning"):
+        if (
+            isinstance(value, Tensor)
+            and value.parameter
+            and value.owner is None
+            and owner.kind in ("module", "lightning")
+        ):
             value.owner, value.attribute = owner, name
     elif isinstance(owner, LocalModule):
         store = owner.scope.names
@@ -117,7 +135,13 @@ def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) 
         it.journal.write(owner.parts, f"[{key!r}]", value)
     elif isinstance(owner, Gradient):
         it.grad_edited(owner.owner, at)
-    if isinstance(value, Tensor) and value.roots and it.repeats and isinstance(owner, (Mapping, Collection, Unknown)) and key is None:
+    if (
+        isinstance(value, Tensor)
+        and value.roots
+        and it.repeats
+        and isinstance(owner, (Mapping, Collection, Unknown))
+        and key is None
+    ):
         it.emit(Accumulate(it.place(at), it.frame.function, expressions.text_of(target.base), value, owner, "item"))
 
 
@@ -184,7 +208,9 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
     if isinstance(old, Gradient):
         it.grad_edited(gradient_owner(old.owner), node.at)
         return
-    if isinstance(old, Tensor) and (old.parameter or any(cut.kind == "data" for cut in old.cuts) and old.owner is not None):
+    if isinstance(old, Tensor) and (
+        old.parameter or (any(cut.kind == "data" for cut in old.cuts) and old.owner is not None)
+    ):
         it.emit(ManualUpdate(place, it.frame.function, old))
         return
     if isinstance(old, Collection) and node.op == "+":
@@ -210,4 +236,3 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
 
 def _constructing(it: Interpreter) -> bool:
     return it.frame.function.endswith("__init__")
-

@@ -9,8 +9,23 @@ from gradlint.facts.interpret import calls, modules, tensors
 from gradlint.facts.roles import role
 from gradlint.facts.torch_names import SHAPING, canonical
 from gradlint.facts.values import (
-    Choice, ClassValue, External, FunctionValue, Gradient, Instance, Layer, LocalModule, Manager, Mapping, Method, Optimizer,
-    Super, Tensor, Unknown, Value, merge,
+    Choice,
+    ClassValue,
+    External,
+    FunctionValue,
+    Gradient,
+    Instance,
+    Layer,
+    LocalModule,
+    Manager,
+    Mapping,
+    Method,
+    Optimizer,
+    Super,
+    Tensor,
+    Unknown,
+    Value,
+    merge,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -130,7 +145,18 @@ def _of_tensor(it: Interpreter, value: Tensor, name: str, expr: code.Attribute) 
         if isinstance(cut, Tensor) and value.parameter:
             cut.owner, cut.attribute, cut.hint = value.owner, value.attribute, value.hint
         return cut
-    if name in ("shape", "device", "dtype", "ndim", "is_cuda", "requires_grad", "grad_fn", "is_leaf", "names", "layout"):
+    if name in (
+        "shape",
+        "device",
+        "dtype",
+        "ndim",
+        "is_cuda",
+        "requires_grad",
+        "grad_fn",
+        "is_leaf",
+        "names",
+        "layout",
+    ):
         return Unknown(name)
     if name in SHAPING:
         return tensors.derive(it, [value], it.place(expr.at), keep_form=True, hint=value.hint)
@@ -169,7 +195,13 @@ def _of_layer(it: Interpreter, value: Layer, name: str) -> Value:
 def _after(value: Super, name: str) -> tuple[Value, ClassValue] | None:
     """The next definition of `name` after `value.owner` in the receiver's lineage."""
     receiver = value.receiver
-    start = receiver.cls if isinstance(receiver, Instance) else receiver if isinstance(receiver, ClassValue) else value.owner
+    start = (
+        receiver.cls
+        if isinstance(receiver, Instance)
+        else receiver
+        if isinstance(receiver, ClassValue)
+        else value.owner
+    )
     seen_owner = False
     for base in start.lineage():
         if seen_owner and isinstance(base, ClassValue) and name in base.attributes:

@@ -12,8 +12,27 @@ from gradlint.facts.model import CallFact, FunctionFact
 from gradlint.facts.roles import carries_graph, criterion_like, interesting, last_name, role
 from gradlint.facts.scope import Scope
 from gradlint.facts.values import (
-    NONE, Choice, ClassValue, Collection, Constant, Context, External, FunctionValue, Instance, Layer, Manager, Mapping, Method, Partial,
-    Place, Super, Tensor, Unknown, Value, constant, is_module, merge,
+    NONE,
+    Choice,
+    ClassValue,
+    Collection,
+    Constant,
+    Context,
+    External,
+    FunctionValue,
+    Instance,
+    Layer,
+    Mapping,
+    Method,
+    Partial,
+    Place,
+    Super,
+    Tensor,
+    Unknown,
+    Value,
+    constant,
+    is_module,
+    merge,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -45,7 +64,13 @@ def call(it: Interpreter, expr: code.Call, discarded: bool = False) -> Value:
 
 
 def _method(
-    it: Interpreter, base: Value, func: code.Attribute, arguments: list[Value], keywords: dict[str, Value], place: Place, discarded: bool
+    it: Interpreter,
+    base: Value,
+    func: code.Attribute,
+    arguments: list[Value],
+    keywords: dict[str, Value],
+    place: Place,
+    discarded: bool,
 ) -> Value:
     from gradlint.facts.interpret import attributes, methods
 
@@ -105,7 +130,9 @@ def apply(
     if isinstance(callee, Layer):
         return forward.run(it, callee, arguments, keywords, place)
     if isinstance(callee, Partial):
-        return apply(it, callee.func, [*callee.arguments, *arguments], {**callee.keywords, **keywords}, place, hint, discarded)
+        return apply(
+            it, callee.func, [*callee.arguments, *arguments], {**callee.keywords, **keywords}, place, hint, discarded
+        )
     if isinstance(callee, Method):
         return methods.call(it, callee.receiver, callee.name, arguments, keywords, place, hint, discarded)
     if isinstance(callee, Unknown) and role(callee) == "module" and not _factory_like(callee):
@@ -115,11 +142,20 @@ def apply(
 
 def _factory_like(callee: Unknown) -> bool:
     name = last_name(callee.hint)
-    return callee.origin == "import" or name[:1].isupper() or name.startswith(("get_", "build_", "make_", "create_", "load_", "save_"))
+    return (
+        callee.origin == "import"
+        or name[:1].isupper()
+        or name.startswith(("get_", "build_", "make_", "create_", "load_", "save_"))
+    )
 
 
 def unseen(
-    it: Interpreter, arguments: list[Value], keywords: dict[str, Value], place: Place, hint: str, callee: Value | None = None
+    it: Interpreter,
+    arguments: list[Value],
+    keywords: dict[str, Value],
+    place: Place,
+    hint: str,
+    callee: Value | None = None,
 ) -> Value:
     """A callee nobody can see: what matters among its arguments escapes, and its result may hang on them."""
     values = [*arguments, *keywords.values()]
@@ -188,7 +224,9 @@ def bound(member: Value, receiver: Value, owner: ClassValue | None) -> Value:
     return FunctionValue(member.node, member.scope, receiver, owner)
 
 
-def enter(it: Interpreter, function: FunctionValue, arguments: list[Value], keywords: dict[str, Value], place: Place) -> Value:
+def enter(
+    it: Interpreter, function: FunctionValue, arguments: list[Value], keywords: dict[str, Value], place: Place
+) -> Value:
     """Run a local function with these arguments and put its events where the call stands."""
     node = function.node
     if len(it.frames) > DEPTH or it.fuel <= 0 or sum(frame.node is node for frame in it.frames) >= _recursion(node):
@@ -249,7 +287,11 @@ def _bind_parameters(
     assert isinstance(frame, Frame)
     names = frame.scope.names
     values = [function.receiver, *arguments] if function.receiver is not None else list(arguments)
-    spread = values.pop() if values and isinstance(values[-1], Collection) and values[-1].open and values[-1].kind == "tuple" else None
+    spread = (
+        values.pop()
+        if values and isinstance(values[-1], Collection) and values[-1].open and values[-1].kind == "tuple"
+        else None
+    )
     remaining = dict(keywords)
     for parameter in function.node.parameters:
         if parameter.star == "*":
@@ -315,7 +357,9 @@ def define_class(it: Interpreter, node: code.Class) -> None:
     it.project.classes.append(cls)
 
 
-def construct(it: Interpreter, cls: ClassValue, arguments: list[Value], keywords: dict[str, Value], place: Place) -> Value:
+def construct(
+    it: Interpreter, cls: ClassValue, arguments: list[Value], keywords: dict[str, Value], place: Place
+) -> Value:
     """`Class(...)`: an instance, its `__init__` run."""
     kind = modules.kind_of(cls)
     instance = Instance(cls, kind, place=place)
@@ -323,7 +367,11 @@ def construct(it: Interpreter, cls: ClassValue, arguments: list[Value], keywords
         return _local_optimizer(it, instance, arguments, keywords, place)
     initialise(it, instance, arguments, keywords, place)
     if cls.opaque and any(interesting(value) for value in (*arguments, *keywords.values())):
-        it.emit(Escape(place, it.frame.function, tuple(v for v in (*arguments, *keywords.values()) if interesting(v)), cls.name))
+        it.emit(
+            Escape(
+                place, it.frame.function, tuple(v for v in (*arguments, *keywords.values()) if interesting(v)), cls.name
+            )
+        )
     return instance
 
 
@@ -336,7 +384,9 @@ def _local_optimizer(
     return library.optimizer(it, f"{instance.cls.scope.path}:{instance.name}", arguments, keywords, place, known=False)
 
 
-def initialise(it: Interpreter, instance: Instance, arguments: list[Value], keywords: dict[str, Value], place: Place) -> None:
+def initialise(
+    it: Interpreter, instance: Instance, arguments: list[Value], keywords: dict[str, Value], place: Place
+) -> None:
     """Run `__init__`, or bind the fields of a dataclass."""
     hit = instance.cls.find("__init__")
     if hit is not None and isinstance(hit[0], FunctionValue):
@@ -370,7 +420,11 @@ def discover(it: Interpreter, instance: Instance, name: str) -> bool:
             try:
                 with it.taped():
                     function = FunctionValue(member.node, member.scope, instance, base)
-                    parameters = [assumed(it, p, function) for p in member.node.parameters[1:] if not p.star and not p.keyword_only]
+                    parameters = [
+                        assumed(it, p, function)
+                        for p in member.node.parameters[1:]
+                        if not p.star and not p.keyword_only
+                    ]
                     enter(it, function, parameters, {}, it.place(None))
             finally:
                 it.quiet -= 1
@@ -391,9 +445,7 @@ def _sets(function: FunctionValue, name: str) -> bool:
         part = stack.pop()
         if isinstance(part, (list, tuple)):
             stack.extend(part)
-        elif isinstance(part, code.Assign) and any(_is_attribute(t, receiver, name) for t in part.targets):
-            return True
-        elif isinstance(part, code.Annotated) and _is_attribute(part.target, receiver, name):
+        elif (isinstance(part, code.Assign) and any(_is_attribute(t, receiver, name) for t in part.targets)) or (isinstance(part, code.Annotated) and _is_attribute(part.target, receiver, name)):
             return True
         elif isinstance(part, (code.If, code.For, code.While, code.With)):
             stack.append(part.body)
@@ -406,7 +458,12 @@ def _sets(function: FunctionValue, name: str) -> bool:
 def _is_attribute(target: Expr, receiver: str, name: str) -> bool:
     if isinstance(target, code.Sequence):
         return any(_is_attribute(item, receiver, name) for item in target.items)
-    return isinstance(target, code.Attribute) and target.name == name and isinstance(target.base, code.Name) and target.base.name == receiver
+    return (
+        isinstance(target, code.Attribute)
+        and target.name == name
+        and isinstance(target.base, code.Name)
+        and target.base.name == receiver
+    )
 
 
 # Bookkeeping
@@ -431,7 +488,19 @@ def record(
     if it.once("call", name, place):
         inner = next((module for module in reversed(it.forwards) if module is not None), None)
         it.facts.calls.append(
-            CallFact(name, arguments, keywords, result, place, it.frame.function, tuple(it.repeats), inner, it.recording, discarded, receiver)
+            CallFact(
+                name,
+                arguments,
+                keywords,
+                result,
+                place,
+                it.frame.function,
+                tuple(it.repeats),
+                inner,
+                it.recording,
+                discarded,
+                receiver,
+            )
         )
 
 

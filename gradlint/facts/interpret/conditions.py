@@ -9,7 +9,20 @@ from gradlint.facts.code import Expr
 from gradlint.facts.events import Condition
 from gradlint.facts.interpret import expressions
 from gradlint.facts.values import (
-    Choice, Collection, Constant, External, Gradient, Instance, Layer, Mapping, Optimizer, Parameters, Scaler, Tensor, Unknown, Value,
+    Choice,
+    Collection,
+    Constant,
+    External,
+    Gradient,
+    Instance,
+    Layer,
+    Mapping,
+    Optimizer,
+    Parameters,
+    Scaler,
+    Tensor,
+    Unknown,
+    Value,
 )  # fmt: skip
 
 if TYPE_CHECKING:

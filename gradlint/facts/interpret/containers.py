@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
 
 
-def method(it: Interpreter, receiver: Value, name: str, arguments: list[Value], keywords: dict[str, Value], place: Place) -> Value:
+def method(
+    it: Interpreter, receiver: Value, name: str, arguments: list[Value], keywords: dict[str, Value], place: Place
+) -> Value:
     """A method of a list, dict, set or constant."""
     if isinstance(receiver, Collection):
         return _list(it, receiver, name, arguments)
@@ -55,7 +57,12 @@ def _list(it: Interpreter, receiver: Collection, name: str, arguments: list[Valu
         return Constant(None)
     if name == "pop" and receiver.items:
         index = constant(arguments[0]) if arguments else -1
-        if isinstance(index, int) and not receiver.open and -len(receiver.items) <= index < len(receiver.items) and not it.repeats:
+        if (
+            isinstance(index, int)
+            and not receiver.open
+            and -len(receiver.items) <= index < len(receiver.items)
+            and not it.repeats
+        ):
             return receiver.items.pop(index)
         return merge(receiver.items)
     if name == "clear":
@@ -140,4 +147,3 @@ def _converted(value: bool | int | float | str, kind: Value | None) -> bool | in
         except ValueError:
             return value
     return value
-

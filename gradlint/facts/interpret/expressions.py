@@ -13,8 +13,22 @@ from gradlint.facts.model import RepeatedInstance
 from gradlint.facts.roles import last_name
 from gradlint.facts.torch_names import canonical
 from gradlint.facts.values import (
-    Choice, Collection, Constant, External, FunctionValue, Gradient, Layer, LocalModule, Mapping, Parameters, Tensor, Unknown, Value,
-    constant, is_module, merge,
+    Choice,
+    Collection,
+    Constant,
+    External,
+    FunctionValue,
+    Gradient,
+    Layer,
+    LocalModule,
+    Mapping,
+    Parameters,
+    Tensor,
+    Unknown,
+    Value,
+    constant,
+    is_module,
+    merge,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -73,7 +87,11 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
         if key is None and base.items and not base.default:
             values = list(base.items.values())
             return values[0] if len(values) == 1 else merge(values)
-        return it.unknown(str(key), "attribute") if key is None else base.items.setdefault(key, Unknown(str(key), "attribute"))
+        return (
+            it.unknown(str(key), "attribute")
+            if key is None
+            else base.items.setdefault(key, Unknown(str(key), "attribute"))
+        )
     if isinstance(base, Collection):
         if isinstance(key, int) and not base.open and -len(base.items) <= key < len(base.items):
             return base.items[key]
@@ -194,7 +212,9 @@ def _unary(it: Interpreter, expr: code.Unary) -> Value:
         return value
     if isinstance(value, (Tensor, Gradient)):
         return tensors.derive(it, [value], it.place(None)) if expr.op == "-" and isinstance(value, Tensor) else value
-    return it.unknown(value.hint if isinstance(value, Unknown) else "", "value", (value,) if isinstance(value, Unknown) else ())
+    return it.unknown(
+        value.hint if isinstance(value, Unknown) else "", "value", (value,) if isinstance(value, Unknown) else ()
+    )
 
 
 def _compare(it: Interpreter, expr: code.Compare) -> Value:
@@ -208,7 +228,13 @@ def _compare(it: Interpreter, expr: code.Compare) -> Value:
                     return Constant(bool(_COMPARE[op](left.value, right.value)), left.default or right.default)
             except TypeError:
                 return it.unknown("comparison")
-        if op in ("in", "not in") and isinstance(left, Constant) and not left.default and isinstance(right, Collection) and not right.open:
+        if (
+            op in ("in", "not in")
+            and isinstance(left, Constant)
+            and not left.default
+            and isinstance(right, Collection)
+            and not right.open
+        ):
             if all(isinstance(item, Constant) for item in right.items):
                 found = any(constant(item) == left.value for item in right.items)
                 return Constant(found is (op == "in"))

@@ -8,14 +8,31 @@ from gradlint.facts import torch_names as names
 from gradlint.facts.events import Forward
 from gradlint.facts.interpret import calls, losses, modules, tensors
 from gradlint.facts.values import (
-    Choice, Collection, FunctionValue, Instance, Layer, Operation, Place, Tensor, Unknown, Value, merge,
+    Choice,
+    Collection,
+    FunctionValue,
+    Instance,
+    Layer,
+    Operation,
+    Place,
+    Tensor,
+    Unknown,
+    Value,
+    merge,
 )  # fmt: skip
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
 
 
-def run(it: Interpreter, module: Value, arguments: list[Value], keywords: dict[str, Value], place: Place, method: str = "forward") -> Value:
+def run(
+    it: Interpreter,
+    module: Value,
+    arguments: list[Value],
+    keywords: dict[str, Value],
+    place: Place,
+    method: str = "forward",
+) -> Value:
     """`module(*arguments)`."""
     outermost = not it.forwards
     if isinstance(module, Instance):
@@ -98,7 +115,9 @@ def layer(it: Interpreter, module: Layer, arguments: list[Value], keywords: dict
         return losses.apply(it, name, module, arguments, keywords, place, {**_named(module), **module.keywords})
     if name in names.ACTIVATIONS:
         kind = names.ACTIVATIONS[name]
-        return tensors.activation(it, kind, source, place, module.argument(0, "dim") if kind.endswith("softmax") else None)
+        return tensors.activation(
+            it, kind, source, place, module.argument(0, "dim") if kind.endswith("softmax") else None
+        )
     if name in names.RECURRENT:
         return _recurrent(it, module, arguments, keywords, place)
     if name in names.NORMS:
@@ -130,7 +149,9 @@ def _plain(it: Interpreter, name: str, module: Layer, source: Value, place: Plac
     return tensors.derive(it, [source], place, keep_form=shaping, op=op)
 
 
-def _sequential(it: Interpreter, module: Layer, arguments: list[Value], keywords: dict[str, Value], place: Place) -> Value:
+def _sequential(
+    it: Interpreter, module: Layer, arguments: list[Value], keywords: dict[str, Value], place: Place
+) -> Value:
     if not module.complete or not module.children:
         return unseen(it, module, arguments, keywords, place)
     it.forwards.append(None)
@@ -143,7 +164,9 @@ def _sequential(it: Interpreter, module: Layer, arguments: list[Value], keywords
     return current
 
 
-def _recurrent(it: Interpreter, module: Layer, arguments: list[Value], keywords: dict[str, Value], place: Place) -> Value:
+def _recurrent(
+    it: Interpreter, module: Layer, arguments: list[Value], keywords: dict[str, Value], place: Place
+) -> Value:
     hidden = arguments[1] if len(arguments) > 1 else keywords.get("hx")
     out = tensors.layered(it, "recurrent", module, [*arguments[:1], hidden], place)
     out.state_of = None

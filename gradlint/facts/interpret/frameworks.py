@@ -9,7 +9,18 @@ from gradlint.facts.frameworks import INITIALISERS, MANAGERS, TAKEOVERS
 from gradlint.facts.interpret import calls, tensors
 from gradlint.facts.roles import last_name, role
 from gradlint.facts.values import (
-    NONE, Collection, Context, Instance, Manager, Mapping, Optimizer, Place, Tensor, Unknown, Value, is_module,
+    NONE,
+    Collection,
+    Context,
+    Instance,
+    Manager,
+    Mapping,
+    Optimizer,
+    Place,
+    Tensor,
+    Unknown,
+    Value,
+    is_module,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -38,7 +49,9 @@ def construct(it: Interpreter, name: str, arguments: Arguments, keywords: Keywor
     kind = INITIALISERS[name]
     it.facts.frameworks.add(kind if kind in ("deepspeed", "apex") else name.partition(".")[0])
     values = [*arguments, *keywords.values()]
-    model = next((v for v in values if is_module(v)), keywords.get("model", arguments[0] if arguments else Unknown("model")))
+    model = next(
+        (v for v in values if is_module(v)), keywords.get("model", arguments[0] if arguments else Unknown("model"))
+    )
     optimizer = next((v for v in values if isinstance(v, Optimizer) or role(v) == "optimizer"), None)
     if kind == "apex":
         return Collection("tuple", [model, optimizer]) if optimizer is not None else model
@@ -77,7 +90,10 @@ def manager_method(
         return it.unknown("grad_norm")
     if name in ("accumulate", "no_backward_sync", "autocast", "no_sync", "join_uneven_inputs"):
         return Context(name, manager, place)
-    if name in ("unwrap_model", "skip_first_batches", "gather", "reduce", "gather_for_metrics", "to_device") and first is not None:
+    if (
+        name in ("unwrap_model", "skip_first_batches", "gather", "reduce", "gather_for_metrics", "to_device")
+        and first is not None
+    ):
         return first
     if manager.kind == "deepspeed":
         if name == "step":
@@ -140,12 +156,21 @@ def lightning_method(
 ) -> Value | None:
     """`self.optimizers()`, `self.manual_backward(loss)` … of a LightningModule."""
     if name == "manual_backward" and arguments:
-        it.emit(Backward(place, it.frame.function, arguments[0], keywords.get("retain_graph"), via=receiver, scaled=True))
+        it.emit(
+            Backward(place, it.frame.function, arguments[0], keywords.get("retain_graph"), via=receiver, scaled=True)
+        )
         return NONE
     if name == "optimizers":
         return _configured(it, receiver, Optimizer) or Unknown("optimizers", "call")
     if name == "save_hyperparameters":
-        init = next((frame for frame in reversed(it.frames) if frame.receiver is receiver and frame.function.endswith("__init__")), None)
+        init = next(
+            (
+                frame
+                for frame in reversed(it.frames)
+                if frame.receiver is receiver and frame.function.endswith("__init__")
+            ),
+            None,
+        )
         if init is not None:
             given = {key: value for key, value in init.scope.names.items() if value is not receiver}
             it.journal.write(receiver.attributes, "hparams", Mapping(given, open=True))
@@ -191,4 +216,3 @@ def _optimizers_in(value: Value) -> list[Value]:
     if isinstance(value, Mapping):
         return _optimizers_in(value.items.get("optimizer", NONE))
     return []
-

@@ -66,5 +66,3 @@ def _member(it: Interpreter, node: code.ImportFrom, path: str, name: str) -> Val
     if scope is not None or node.level:
         return Unknown(name, "import")
     return External(canonical(f"{node.module}.{name}"))
-
-

@@ -253,6 +253,9 @@ def _tensor_function(it: Interpreter, name: str, arguments: Arguments, keywords:
     first = arguments[0] if arguments else keywords.get("input")
     if name in ("tensor", "as_tensor", "Tensor", "FloatTensor", "from_numpy"):
         wants = constant(keywords.get("requires_grad"))
+        if isinstance(first, Collection) and any(isinstance(part, Tensor) for part in tensors.parts([first])):
+            first = tensors.derive(it, [first], place)
+            name = "tensor"
         cut = tensors.cut(it, first, "tensor", place) if isinstance(first, (Tensor, Unknown)) else None
         if isinstance(cut, Tensor) and name != "as_tensor":
             cut.attribute = "requires_grad" if wants else ""

@@ -8,7 +8,18 @@ from gradlint.facts import code
 from gradlint.facts.interpret import expressions, modules
 from gradlint.facts.roles import last_name
 from gradlint.facts.values import (
-    Choice, Collection, Constant, Instance, Layer, Mapping, Parameters, Steps, Tensor, Unknown, Value, integer,
+    Choice,
+    Collection,
+    Constant,
+    Instance,
+    Layer,
+    Mapping,
+    Parameters,
+    Steps,
+    Tensor,
+    Unknown,
+    Value,
+    integer,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -40,7 +51,9 @@ def elements(it: Interpreter, iterable: Value) -> list[Value] | None:
         return [Constant(name) for name in iterable.names]
     if isinstance(iterable, Mapping) and not iterable.open:
         return [Constant(key) for key in iterable.items if isinstance(key, (str, int))]
-    if isinstance(iterable, Instance) and any(name.endswith((".ModuleList", ".Sequential")) for name in iterable.cls.externals()):
+    if isinstance(iterable, Instance) and any(
+        name.endswith((".ModuleList", ".Sequential")) for name in iterable.cls.externals()
+    ):
         return None
     if isinstance(iterable, Steps):
         return _steps(it, iterable)
@@ -80,13 +93,17 @@ def _builds(it: Interpreter, node: code.For) -> bool:
     names = expressions.attribute_names(node.body)
     if names & {"backward", "step", "zero_grad"}:
         return False
-    return it.frame.function.endswith("__init__") or bool(names & {"append", "add_module", "extend", "insert", "setattr", "nn"})
+    return it.frame.function.endswith("__init__") or bool(
+        names & {"append", "add_module", "extend", "insert", "setattr", "nn"}
+    )
 
 
 def parameter_of(parameters: Parameters) -> Value:
     """The value that stands for each parameter of a set."""
     owner: Value = parameters.owners[0] if len(parameters.owners) == 1 else Collection("tuple", list(parameters.owners))
-    tensor = Tensor(roots=frozenset(parameters.owners), mystery=False, parameter=True, owner=owner, hint="p", attribute="*")
+    tensor = Tensor(
+        roots=frozenset(parameters.owners), mystery=False, parameter=True, owner=owner, hint="p", attribute="*"
+    )
     return Collection("tuple", [Unknown("name"), tensor]) if parameters.named else tensor
 
 

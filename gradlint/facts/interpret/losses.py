@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 def apply(
-    it: Interpreter, kind: str, function: Value, arguments: list[Value], keywords: dict[str, Value], place: Place, settings: dict[str, Value]
+    it: Interpreter,
+    kind: str,
+    function: Value,
+    arguments: list[Value],
+    keywords: dict[str, Value],
+    place: Place,
+    settings: dict[str, Value],
 ) -> Tensor:
     """The loss value; the call is kept as a fact."""
     names = ("input", "target")
@@ -28,7 +34,17 @@ def apply(
     result.state_of = None
     if it.once("loss", place, id(function), _signature(source)):
         it.facts.losses.append(
-            LossCall(kind, source, target, result, place, it.frame.function, {**settings, **keywords}, tuple(it.repeats), it.recording)
+            LossCall(
+                kind,
+                source,
+                target,
+                result,
+                place,
+                it.frame.function,
+                {**settings, **keywords},
+                tuple(it.repeats),
+                it.recording,
+            )
         )
     return result
 

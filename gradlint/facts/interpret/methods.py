@@ -7,13 +7,47 @@ from typing import TYPE_CHECKING, Any
 
 from gradlint.facts import torch_names as names
 from gradlint.facts.events import (
-    Accumulate, Backward, ClipGrad, Escape, ModeSwitch, OptimizerStep, ScalerUpdate, SchedulerStep, Unscale, ZeroGrad,
+    Accumulate,
+    Backward,
+    ClipGrad,
+    Escape,
+    ModeSwitch,
+    OptimizerStep,
+    ScalerUpdate,
+    SchedulerStep,
+    Unscale,
+    ZeroGrad,
 )  # fmt: skip
 from gradlint.facts.interpret import calls, containers, forward, frameworks, initialisers, modules, tensors
 from gradlint.facts.roles import interesting, last_name, loss_like, role
 from gradlint.facts.values import (
-    Choice, ClassValue, Collection, Constant, External, FunctionValue, Gradient, Initialiser, Instance, Layer, Loader, Manager, Mapping, Method,
-    Optimizer, Parameters, Place, Scaler, Scheduler, Snapshot, Steps, Super, Tensor, Unknown, Value, constant, is_module,
+    Choice,
+    ClassValue,
+    Collection,
+    Constant,
+    External,
+    FunctionValue,
+    Gradient,
+    Initialiser,
+    Instance,
+    Layer,
+    Loader,
+    Manager,
+    Mapping,
+    Method,
+    Optimizer,
+    Parameters,
+    Place,
+    Scaler,
+    Scheduler,
+    Snapshot,
+    Steps,
+    Super,
+    Tensor,
+    Unknown,
+    Value,
+    constant,
+    is_module,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -24,7 +58,14 @@ Keywords = dict[str, Value]
 
 
 def call(
-    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool = False
+    it: Interpreter,
+    receiver: Value,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool = False,
 ) -> Value:
     """`receiver.name(*arguments)`."""
     handler = _HANDLERS.get(type(receiver))
@@ -43,7 +84,9 @@ def argument(arguments: Arguments, keywords: Keywords, position: int, name: str)
 # Optimizers, schedulers, scalers
 
 
-def step_optimizer(it: Interpreter, optimizer: Value, arguments: Arguments, keywords: Keywords, place: Place, via: Value | None = None) -> Value:
+def step_optimizer(
+    it: Interpreter, optimizer: Value, arguments: Arguments, keywords: Keywords, place: Place, via: Value | None = None
+) -> Value:
     """`optimizer.step(closure)`: the closure runs inside, once or more."""
     closure = argument(arguments, keywords, 0, "closure")
     result: Value = Unknown("loss")
@@ -54,7 +97,14 @@ def step_optimizer(it: Interpreter, optimizer: Value, arguments: Arguments, keyw
 
 
 def _optimizer(
-    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: Value,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
     if name == "step":
         return step_optimizer(it, receiver, arguments, keywords, place)
@@ -62,12 +112,24 @@ def _optimizer(
         it.emit(ZeroGrad(place, it.frame.function, receiver))
         return Constant(None)
     if name == "backward":
-        it.emit(Backward(place, it.frame.function, arguments[0] if arguments else Unknown("loss"), via=receiver, scaled=True))
+        it.emit(
+            Backward(
+                place, it.frame.function, arguments[0] if arguments else Unknown("loss"), via=receiver, scaled=True
+            )
+        )
         return Constant(None)
     if name in ("clip_grad_norm", "clip_grad_norm_", "clip_master_grads", "clip_gradients"):
         it.emit(ClipGrad(place, it.frame.function, "norm", receiver, argument(arguments, keywords, 0, "max_norm")))
         return it.unknown("grad_norm")
-    if name in ("state_dict", "load_state_dict", "add_param_group", "train", "eval", "__repr__", "register_step_post_hook"):
+    if name in (
+        "state_dict",
+        "load_state_dict",
+        "add_param_group",
+        "train",
+        "eval",
+        "__repr__",
+        "register_step_post_hook",
+    ):
         if name == "add_param_group" and isinstance(receiver, Optimizer) and arguments:
             receiver.parameters = (*receiver.parameters, *_group_parameters(arguments[0]))
         return it.unknown("state")
@@ -84,7 +146,14 @@ def _group_parameters(group: Value) -> tuple[Value, ...]:
 
 
 def _scheduler(
-    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: Value,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
     if name in ("step", "step_update", "step_batch"):
         metric = argument(arguments, keywords, 0, "metrics")
@@ -95,7 +164,14 @@ def _scheduler(
 
 
 def _scaler(
-    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: Value,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
     first = arguments[0] if arguments else None
     if name == "scale" and first is not None:
@@ -118,9 +194,20 @@ def _scaler(
 
 
 def _module(
-    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: Value,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
-    if isinstance(receiver, Layer) and receiver.name in ("Sequential", "ModuleList", "ModuleDict") and name in ("append", "extend", "insert"):
+    if (
+        isinstance(receiver, Layer)
+        and receiver.name in ("Sequential", "ModuleList", "ModuleDict")
+        and name in ("append", "extend", "insert")
+    ):
         return _grow(receiver, name, arguments)
     if isinstance(receiver, Layer) and name in ("values", "items", "keys", "children"):
         return containers.view(receiver, name)
@@ -140,7 +227,9 @@ def _module(
     return calls.unseen(it, arguments, keywords, place, hint, receiver)
 
 
-def _parameters(it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+def _parameters(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
     return Parameters((receiver,), exhaustible=True, named=name.startswith("named_"))
 
 
@@ -154,25 +243,35 @@ def _mode(it: Interpreter, receiver: Value, name: str, arguments: Arguments, key
     return receiver
 
 
-def _zero_grad(it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+def _zero_grad(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
     it.emit(ZeroGrad(place, it.frame.function, receiver))
     return Constant(None)
 
 
-def _itself(it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+def _itself(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
     return receiver
 
 
-def _requires_grad(it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+def _requires_grad(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
     calls.record(it, "Module.requires_grad_", arguments, keywords, receiver, place, receiver=receiver)
     return receiver
 
 
-def _state_dict(it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+def _state_dict(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
     return Snapshot(receiver, place)
 
 
-def _modules(it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+def _modules(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
     named = name.startswith("named_")
     if name.endswith("children"):
         found = modules.children(receiver)
@@ -182,7 +281,9 @@ def _modules(it: Interpreter, receiver: Value, name: str, arguments: Arguments, 
     return Collection("list", items, open=not modules.complete(receiver))
 
 
-def _apply(it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+def _apply(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
     function = argument(arguments, keywords, 0, "fn")
     calls.record(it, "Module.apply", arguments, keywords, receiver, place, receiver=receiver)
     if isinstance(function, FunctionValue):
@@ -193,7 +294,9 @@ def _apply(it: Interpreter, receiver: Value, name: str, arguments: Arguments, ke
     return receiver
 
 
-def _add_module(it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+def _add_module(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
     key, module = argument(arguments, keywords, 0, "name"), argument(arguments, keywords, 1, "module")
     text = constant(key)
     label = str(text) if text is not None and text != "…" else f"?{place.at}{len(it.kept)}"
@@ -206,7 +309,9 @@ def _add_module(it: Interpreter, receiver: Value, name: str, arguments: Argument
     return Constant(None)
 
 
-def _register_buffer(it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+def _register_buffer(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
     key, value = argument(arguments, keywords, 0, "name"), argument(arguments, keywords, 1, "tensor")
     if isinstance(receiver, Instance) and isinstance(key, Constant) and isinstance(key.value, str):
         if name == "register_parameter" and isinstance(value, Tensor):
@@ -216,11 +321,15 @@ def _register_buffer(it: Interpreter, receiver: Value, name: str, arguments: Arg
     return Constant(None)
 
 
-def _forward(it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+def _forward(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
     return forward.run(it, receiver, arguments, keywords, place)
 
 
-def _nothing(it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+def _nothing(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
     return it.unknown(name, "call")
 
 
@@ -257,7 +366,9 @@ _MODULE: dict[str, Callable[[Any, Any, str, Arguments, Keywords, Place], Value]]
 # Tensors
 
 
-def backward(it: Interpreter, loss: Value, arguments: Arguments, keywords: Keywords, place: Place, via: Value | None = None) -> Value:
+def backward(
+    it: Interpreter, loss: Value, arguments: Arguments, keywords: Keywords, place: Place, via: Value | None = None
+) -> Value:
     """`loss.backward(...)`."""
     scaled = isinstance(loss, Tensor) and loss.attribute == "scaled"
     if scaled and via is None and isinstance(loss, Tensor):
@@ -272,14 +383,25 @@ def backward(it: Interpreter, loss: Value, arguments: Arguments, keywords: Keywo
 
 
 def _tensor(
-    it: Interpreter, receiver: Tensor, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: Tensor,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
     if name == "backward":
         return backward(it, receiver, arguments, keywords, place)
     if name in names.CUTTING_METHODS:
         calls.record(it, f"Tensor.{name}", arguments, keywords, receiver, place, discarded, receiver)
         return tensors.cut(it, receiver, names.CUTTING_METHODS[name], place)
-    if receiver.parameter and name.endswith("_") and initialisers.in_place(it, receiver, name, arguments, keywords, place):
+    if (
+        receiver.parameter
+        and name.endswith("_")
+        and initialisers.in_place(it, receiver, name, arguments, keywords, place)
+    ):
         return receiver
     if name == "register_hook":
         it.emit(ClipGrad(place, it.frame.function, "own", receiver.owner or receiver, None))
@@ -326,12 +448,21 @@ def _tensor(
 
 
 def _gradient(
-    it: Interpreter, receiver: Gradient, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: Gradient,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
     from gradlint.facts.interpret.assign import gradient_owner
 
     owner = gradient_owner(receiver.owner)
-    if name in ("zero_", "detach_") or (name in ("fill_", "mul_", "copy_") and arguments and constant(arguments[0]) in (0, 0.0)):
+    if name in ("zero_", "detach_") or (
+        name in ("fill_", "mul_", "copy_") and arguments and constant(arguments[0]) in (0, 0.0)
+    ):
         if name != "detach_":
             it.emit(ZeroGrad(place, it.frame.function, owner))
         return receiver
@@ -347,7 +478,14 @@ def _gradient(
 
 
 def _parameter_set(
-    it: Interpreter, receiver: Parameters, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: Parameters,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
     return it.unknown(name, "call", receiver.owners)
 
@@ -356,7 +494,14 @@ def _parameter_set(
 
 
 def _unknown(
-    it: Interpreter, receiver: Unknown, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: Unknown,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
     found = frameworks.unknown_method(it, receiver, name, arguments, keywords, place, hint)
     if found is not None:
@@ -383,7 +528,11 @@ def _unknown(
         return forward.run(it, receiver, arguments, keywords, place)
     if name in names.CUTTING_METHODS:
         return tensors.cut(it, receiver, names.CUTTING_METHODS[name], place)
-    if name in names.SHAPING or name in ("requires_grad_", "clone") or (name in names.REDUCTIONS and loss_like(receiver)):
+    if (
+        name in names.SHAPING
+        or name in ("requires_grad_", "clone")
+        or (name in names.REDUCTIONS and loss_like(receiver))
+    ):
         return receiver
     if name in names.FUNCTIONAL_ACTIVATIONS:
         return tensors.activation(it, name.rstrip("_"), receiver, place, argument(arguments, keywords, 0, "dim"))
@@ -402,7 +551,24 @@ def _unknown(
     return calls.unseen(it, arguments, keywords, place, hint, receiver if kind else None)
 
 
-_QUIET = ("log", "print", "save", "load", "plot", "eval", "valid", "test", "info", "write", "add_", "record", "report", "show", "close", "reset")
+_QUIET = (
+    "log",
+    "print",
+    "save",
+    "load",
+    "plot",
+    "eval",
+    "valid",
+    "test",
+    "info",
+    "write",
+    "add_",
+    "record",
+    "report",
+    "show",
+    "close",
+    "reset",
+)
 
 
 def calls_quietly(name: str) -> bool:
@@ -410,10 +576,15 @@ def calls_quietly(name: str) -> bool:
     return name.lstrip("_").startswith(_QUIET)
 
 
-def _unknown_backward(it: Interpreter, receiver: Unknown, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+def _unknown_backward(
+    it: Interpreter, receiver: Unknown, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
     first = arguments[0] if arguments else None
-    manages = role(receiver) in ("manager", "optimizer", "module", "scaler") or last_name(receiver.hint) in ("self", "trainer")
-    if first is not None and (manages or isinstance(first, Tensor) and first.loss is not None or loss_like(first)):
+    manages = role(receiver) in ("manager", "optimizer", "module", "scaler") or last_name(receiver.hint) in (
+        "self",
+        "trainer",
+    )
+    if first is not None and (manages or (isinstance(first, Tensor) and first.loss is not None) or loss_like(first)):
         it.emit(Backward(place, it.frame.function, first, via=receiver, scaled=True))
         return Constant(None)
     return backward(it, receiver, arguments, keywords, place)
@@ -428,7 +599,14 @@ def _accumulated(it: Interpreter, name: str, value: Value, target: Value, how: s
 
 
 def _collection(
-    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: Value,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
     if name in ("append", "extend", "add") and arguments:
         _accumulated(it, hint.rpartition(".")[0], arguments[0], receiver, name, place)
@@ -436,7 +614,14 @@ def _collection(
 
 
 def _instance(
-    it: Interpreter, receiver: Instance, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: Instance,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
     if receiver.kind in ("module", "lightning"):
         return _module(it, receiver, name, arguments, keywords, place, hint, discarded)
@@ -444,7 +629,14 @@ def _instance(
 
 
 def _super(
-    it: Interpreter, receiver: Super, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: Super,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
     target = receiver.receiver
     if name == "__init__":
@@ -465,14 +657,26 @@ def _fill(it: Interpreter, target: Value, arguments: Arguments) -> None:
         return
     names_of = target.cls.externals()
     if "torch.nn.Sequential" in names_of or "torch.nn.ModuleList" in names_of:
-        filled = Layer("torch.nn.Sequential" if "torch.nn.Sequential" in names_of else "torch.nn.ModuleList", arguments, {}, target.place)
+        filled = Layer(
+            "torch.nn.Sequential" if "torch.nn.Sequential" in names_of else "torch.nn.ModuleList",
+            arguments,
+            {},
+            target.place,
+        )
         modules.container(filled)
         for key, child in modules.children(filled):
             it.journal.write(target.attributes, key, child)
 
 
 def _class(
-    it: Interpreter, receiver: ClassValue, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: ClassValue,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
     if name == "apply" and modules.kind_of(receiver) == "function":
         result = tensors.derive(it, [*arguments, *keywords.values()], place)
@@ -489,13 +693,27 @@ def _class(
 
 
 def _manager(
-    it: Interpreter, receiver: Manager, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: Manager,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
     return frameworks.manager_method(it, receiver, name, arguments, keywords, place, hint)
 
 
 def _snapshot(
-    it: Interpreter, receiver: Snapshot, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: Snapshot,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
     if name in ("items", "values"):
         return Steps("snapshot", [receiver])
@@ -503,7 +721,14 @@ def _snapshot(
 
 
 def _initialiser(
-    it: Interpreter, receiver: Initialiser, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str, discarded: bool
+    it: Interpreter,
+    receiver: Initialiser,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    place: Place,
+    hint: str,
+    discarded: bool,
 ) -> Value:
     return receiver
 

@@ -33,7 +33,10 @@ def kind_of(cls: ClassValue) -> str:
         return "lightning"
     if any(name in MODULE_BASES or _library_module(name) for name in names):
         return "module"
-    if any(name in ("torch.optim.Optimizer", "torch.optim.optimizer.Optimizer") or name.startswith("torch.optim.") for name in names):
+    if any(
+        name in ("torch.optim.Optimizer", "torch.optim.optimizer.Optimizer") or name.startswith("torch.optim.")
+        for name in names
+    ):
         return "scheduler" if any("lr_scheduler" in name for name in names) else "optimizer"
     if any(name in ("torch.autograd.Function", "torch.autograd.function.Function") for name in names):
         return "function"
@@ -82,7 +85,9 @@ def complete(module: Value) -> bool:
         if isinstance(part, Layer) and (not part.complete or (not part.kind.startswith("torch.nn."))):
             return False
         if isinstance(part, Instance):
-            if part.cls.opaque or any(not name.startswith("torch.") and not name.startswith("lightning.") for name in part.cls.externals()):
+            if part.cls.opaque or any(
+                not name.startswith("torch.") and not name.startswith("lightning.") for name in part.cls.externals()
+            ):
                 return False
             if any(isinstance(value, Unknown) and value.origin != "attribute" for value in part.attributes.values()):
                 return False

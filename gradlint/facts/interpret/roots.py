@@ -65,7 +65,9 @@ def _function(it: Interpreter, function: FunctionValue, receiver: Instance | Non
     bound = FunctionValue(function.node, function.scope, receiver, function.owner)
     place = Place(function.scope.path, function.node.at or (1, 1, 1, 1))
     managed = receiver.kind if receiver is not None and receiver.kind in ("lightning", "trainer") else ""
-    run = _run(it, Run(name, function.scope.path, managed=managed), lambda: calls.enter(it, bound, [], arguments, place))
+    run = _run(
+        it, Run(name, function.scope.path, managed=managed), lambda: calls.enter(it, bound, [], arguments, place)
+    )
     if function.name in _FRAMEWORK_LOOPS and run.tree:
         it.counter += 1
         run.tree = [Repeat(run.tree, place, it.counter, None, name, "batches")]
@@ -156,5 +158,3 @@ def _sequentials(it: Interpreter) -> None:
             it.quiet -= 1
         if isinstance(output, Tensor) and output.chain is not None:
             it.facts.stacks.append(Stack(layer, layer.place, output.chain))
-
-

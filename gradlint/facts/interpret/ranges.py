@@ -1,0 +1,214 @@
+"""Keeps the formula of numbers: what each function does to the bounds of its arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from math import inf
+from typing import TYPE_CHECKING
+
+from gradlint.facts import formulas
+from gradlint.facts.formulas import (
+    BIT, COSINE, EVERYTHING, NON_NEGATIVE, POSITIVE, UNIT, UNKNOWN, Formula, Interval, absolute, added, clamped, divided, exponential, hull,
+    logarithm, multiplied, negated, raised, summed,
+)  # fmt: skip
+from gradlint.facts.model import Calculation
+from gradlint.facts.values import Choice, Collection, Constant, Place, Tensor, Unknown, Value, number
+
+if TYPE_CHECKING:
+    from gradlint.facts.interpret.interpreter import Interpreter
+
+_SAME = lambda a: a  # noqa: E731
+_FIXED: dict[str, Interval] = {
+    "sigmoid": UNIT, "softmax": UNIT, "softmin": UNIT, "gumbel_softmax": BIT, "tanh": Interval(-1.0, 1.0, True, True),
+    "hardtanh": COSINE, "hardsigmoid": BIT, "softsign": Interval(-1.0, 1.0, True, True), "softplus": POSITIVE,
+    "log_softmax": Interval(-inf, 0.0), "logsigmoid": Interval(-inf, 0.0, open_high=True), "relu6": Interval(0.0, 6.0),
+    "elu": EVERYTHING, "gelu": EVERYTHING, "silu": EVERYTHING, "mish": EVERYTHING, "leaky_relu": EVERYTHING, "prelu": EVERYTHING,
+    "std": NON_NEGATIVE, "var": NON_NEGATIVE, "norm": NON_NEGATIVE, "vector_norm": NON_NEGATIVE, "matrix_norm": NON_NEGATIVE,
+    "cdist": NON_NEGATIVE, "pairwise_distance": NON_NEGATIVE, "dist": NON_NEGATIVE, "bincount": NON_NEGATIVE,
+    "cosine_similarity": COSINE, "normalize": COSINE, "sin": COSINE, "cos": COSINE, "erf": COSINE, "sign": COSINE, "rand": BIT,
+    "rand_like": BIT, "zeros": Interval(0.0, 0.0), "zeros_like": Interval(0.0, 0.0), "ones": Interval(1.0, 1.0),
+    "ones_like": Interval(1.0, 1.0), "eq": BIT, "ne": BIT, "gt": BIT, "lt": BIT, "ge": BIT, "le": BIT, "isnan": BIT,
+    "logical_and": BIT, "logical_or": BIT, "logical_not": BIT, "one_hot": BIT, "acos": Interval(0.0, 3.1416), "asin": UNKNOWN,
+    "randn": EVERYTHING, "randn_like": EVERYTHING, "stft": EVERYTHING,
+}  # fmt: skip
+_UNARY: dict[str, Callable[[Interval], Interval]] = {
+    "relu": lambda a: clamped(a, 0.0, None), "abs": absolute, "exp": exponential, "log": logarithm, "log2": logarithm,
+    "log10": logarithm, "sqrt": lambda a: raised(a, 0.5) if a.known else NON_NEGATIVE, "square": lambda a: raised(a, 2.0),
+    "neg": negated, "sum": summed, "nansum": summed, "cumsum": summed, "log1p": lambda a: logarithm(added(a, Interval(1.0, 1.0))),
+    "rsqrt": lambda a: POSITIVE, "reciprocal": lambda a: divided(Interval(1.0, 1.0), a), "expm1": lambda a: Interval(-1.0, open_low=True),
+    "mean": _SAME, "max": _SAME, "min": _SAME, "amax": _SAME, "amin": _SAME, "median": _SAME, "nanmean": _SAME, "diag": _SAME,
+    "diagonal": _SAME, "gather": _SAME, "masked_select": _SAME, "topk": _SAME, "sort": _SAME, "tril": _SAME, "triu": _SAME,
+    "prod": lambda a: summed(a) if a.non_negative else UNKNOWN, "dropout": summed, "logsumexp": lambda a: UNKNOWN,
+    "cummax": _SAME, "detach": _SAME, "float": _SAME, "double": _SAME, "clone": _SAME,
+}  # fmt: skip
+_IDENTITY = frozenset({"detach", "float", "double", "clone", "contiguous"})
+_BINARY: dict[str, Callable[[Interval, Interval], Interval]] = {
+    "+": added, "-": lambda a, b: added(a, negated(b)), "*": multiplied, "/": divided,
+    "maximum": lambda a, b: _greater(a, b), "minimum": lambda a, b: negated(_greater(negated(a), negated(b))),
+}  # fmt: skip
+_OPERATORS = {
+    "add": "+", "sub": "-", "subtract": "-", "mul": "*", "multiply": "*", "div": "/", "true_divide": "/", "divide": "/",
+    "matmul": "@", "mm": "@", "bmm": "@", "pow": "**", "arccos": "acos", "arcsin": "asin", "clip": "clamp", "absolute": "abs",
+    "negative": "neg", "dropout1d": "dropout", "dropout2d": "dropout", "dropout3d": "dropout", "feature_alpha_dropout": "dropout",
+    "concat": "cat", "concatenate": "cat", "hstack": "cat", "vstack": "cat", "stack": "cat",
+}  # fmt: skip
+_LOSS_NAMES = re.compile(r"loss|criterion|objective|penalt|divergence|regulari[sz]|nll|energy", re.IGNORECASE)
+_NOTED = frozenset({"log", "log2", "log10", "sqrt", "/", "**", "acos", "asin", "where", "rsqrt"})
+"""Steps that a check may ask about."""
+DISTANCES = frozenset({"MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss"})
+
+
+def _greater(a: Interval, b: Interval) -> Interval:
+    if not a.known and not b.known:
+        return UNKNOWN
+    if not a.known or not b.known:
+        seen = a if a.known else b
+        return Interval(seen.low, inf, seen.open_low) if seen.low > -inf else UNKNOWN
+    low = max(a.low, b.low)
+    closed = (a.low == low and not a.open_low) or (b.low == low and not b.open_low)
+    return Interval(low, max(a.high, b.high), not closed)
+
+
+def formula_of(value: Value | None) -> Formula:
+    """The formula of a value; a leaf where nothing was computed in sight."""
+    if isinstance(value, Constant):
+        found = number(value)
+        return formulas.constant(found) if found is not None else Formula("leaf", (), UNKNOWN, value=value)
+    if isinstance(value, (Tensor, Unknown)):
+        if value.formula is None:
+            value.formula = Formula("leaf", (), UNKNOWN, value.place if isinstance(value, Tensor) else None, value)
+        return value.formula
+    if isinstance(value, Choice):
+        return joined([formula_of(option) for option in value.options])
+    return Formula("leaf", (), UNKNOWN, value=value)
+
+
+def joined(parts: list[Formula]) -> Formula:
+    """One of several."""
+    first = parts[0]
+    if all(part is first for part in parts):
+        return first
+    return Formula("choice", tuple(parts), hull([part.interval for part in parts]), first.place, first.value)
+
+
+def set_formula(result: Value, formula: Formula) -> None:
+    """Remember how a result was computed."""
+    if isinstance(result, (Tensor, Unknown)):
+        result.formula = formula
+        if formula.value is None:
+            formula.value = result
+
+
+def operation(it: Interpreter, op: str, sources: list[Value], result: Value, place: Place, keywords: dict[str, Value] | None = None) -> None:
+    """Note `result = op(*sources)` where the operation is known; in place, the first source becomes the result."""
+    in_place = op.endswith("_") and not op.startswith("_")
+    op = op.rstrip("_") if in_place else op
+    op = _OPERATORS.get(op, op)
+    target = result.items[0] if isinstance(result, Collection) and result.items and op in ("max", "min", "topk", "sort", "median") else result
+    if not isinstance(target, (Tensor, Unknown)) or (not in_place and any(target is source for source in sources)):
+        return
+    made = _formula(op, sources, keywords or {}, place)
+    if made is None:
+        return
+    set_formula(target, made)
+    if in_place and sources and isinstance(sources[0], (Tensor, Unknown)):
+        sources[0].formula = made
+    if made.op in _NOTED:
+        _note(it, made, target, place)
+
+
+def leaf(result: Value, interval: Interval, op: str = "leaf") -> None:
+    """A value that is known by its bounds alone: the output of a layer, a loss."""
+    set_formula(result, Formula(op, (), interval, getattr(result, "place", None)))
+
+
+def _formula(op: str, sources: list[Value], keywords: dict[str, Value], place: Place) -> Formula | None:
+    if op in ("where", "masked_fill"):
+        return _where(op, sources, keywords, place)
+    if op == "cat":
+        parts = [item for s in sources[:1] for item in (s.items if isinstance(s, Collection) else [s])]
+        inputs = tuple(formula_of(part) for part in parts[:16])
+        return Formula(op, inputs, hull([i.interval for i in inputs]), place) if inputs else None
+    if op in ("clamp", "clamp_min", "clamp_max"):
+        return _clamp(op, sources, keywords, place)
+    inputs = tuple(formula_of(source) for source in sources[:2])
+    if not inputs:
+        inputs = (formula_of(keywords.get("input")),)
+    first = inputs[0]
+    if op == "**":
+        return _power(inputs, keywords, place)
+    if op == "@" and len(inputs) == 2:
+        return Formula(op, inputs, _product(*inputs), place)
+    if op in _BINARY and len(inputs) == 2:
+        return Formula(op, inputs, _binary(op, *inputs), place)
+    if op in _FIXED:
+        return Formula(op, inputs[:1], _FIXED[op], place)
+    if op in _IDENTITY:
+        return first
+    if op in ("max", "min") and len(sources) == 2 and isinstance(sources[1], Tensor):
+        op = f"{op}imum"
+        return Formula(op, inputs, _BINARY[op](first.interval, inputs[1].interval), place)
+    if op == "sum" and first.op == "*" and all(part.op == "normalize" for part in first.inputs):
+        return Formula(op, (first,), COSINE, place)
+    if op in _UNARY:
+        return Formula(op, (first,), _UNARY[op](first.interval), place)
+    return None
+
+
+def _binary(op: str, a: Formula, b: Formula) -> Interval:
+    if op == "*" and a.same(b):
+        return raised(a.interval, 2.0)
+    if op == "-" and b.op in ("max", "amax") and b.inputs[0].same(a):
+        return Interval(-inf, 0.0)
+    if op == "/" and b.op == "sum" and b.inputs[0].same(a) and a.interval.non_negative:
+        return Interval(0.0, 1.0, a.interval.open_low)
+    return _BINARY[op](a.interval, b.interval)
+
+
+def _product(a: Formula, b: Formula) -> Interval:
+    if a.op == "normalize" and b.op == "normalize":
+        return COSINE
+    return summed(multiplied(a.interval, b.interval))
+
+
+def _power(inputs: tuple[Formula, ...], keywords: dict[str, Value], place: Place) -> Formula | None:
+    exponent = inputs[1].number if len(inputs) > 1 else number(keywords.get("exponent"))
+    base = inputs[0]
+    if exponent is None:
+        positive = len(inputs) > 1 and base.interval.known and base.interval.positive
+        return Formula("**", inputs, POSITIVE, place) if positive else None
+    return Formula("**", (base,), raised(base.interval, exponent), place, number=exponent)
+
+
+def _clamp(op: str, sources: list[Value], keywords: dict[str, Value], place: Place) -> Formula | None:
+    first = formula_of(sources[0] if sources else keywords.get("input"))
+    rest = sources[1:]
+    low = keywords.get("min", rest[0] if rest and op != "clamp_max" else None)
+    high = keywords.get("max", rest[-1] if rest and (op == "clamp_max" or len(rest) > 1) else None)
+    bottom, top = number(low), number(high)
+    unseen = (low is not None and bottom is None and not _nothing(low)) or (high is not None and top is None and not _nothing(high))
+    return Formula("clamp", (first,), UNKNOWN if unseen else clamped(first.interval, bottom, top), place)
+
+
+def _nothing(value: Value) -> bool:
+    return isinstance(value, Constant) and value.value is None
+
+
+def _where(op: str, sources: list[Value], keywords: dict[str, Value], place: Place) -> Formula | None:
+    if op == "masked_fill":
+        value = keywords.get("value", sources[2] if len(sources) > 2 else None)
+        inputs = (formula_of(sources[0]), formula_of(value)) if sources else ()
+        return Formula(op, inputs, hull([i.interval for i in inputs]), place) if inputs else None
+    if len(sources) < 3:
+        return None
+    inputs = tuple(formula_of(source) for source in sources[:3])
+    return Formula(op, inputs, hull([i.interval for i in inputs[1:]]), place)
+
+
+def _note(it: Interpreter, formula: Formula, result: Tensor | Unknown, place: Place) -> None:
+    attached = isinstance(result, Tensor) and bool(result.roots)
+    in_loss = any(_LOSS_NAMES.search(frame.function) for frame in it.frames)
+    signature = tuple((part.op, part.interval, tuple(inner.op for inner in part.inputs)) for part in formula.inputs)
+    if it.once("calculation", place, formula.op, signature, attached, in_loss, it.recording):
+        it.facts.calculations.append(Calculation(formula, place, it.frame.function, attached, in_loss, it.recording))

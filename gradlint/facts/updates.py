@@ -1,0 +1,50 @@
+"""Which losses of a run are meant to train which optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gradlint.facts import relations
+from gradlint.facts.events import Backward, OptimizerStep, Run, walk
+from gradlint.facts.model import TrainingFacts
+from gradlint.facts.values import Cut, Mapping, Place, Tensor, Value
+
+
+@dataclass(frozen=True)
+class Update:
+    """A loss and the optimizers that are stepped with its gradients; `place` is where its backward starts."""
+
+    run: Run
+    loss: Tensor
+    place: Place
+    optimizers: tuple[Value, ...]
+
+    def misses(self, cut: Cut) -> Value | None:
+        """Something that a cut took from the loss and that one of the optimizers holds, or may hold."""
+        lost = sorted(cut.lost, key=_place)
+        return next((value for value in lost for o in self.optimizers if relations.overlap(value, o) is not False), None)
+
+
+def updates(facts: TrainingFacts) -> Iterator[Update]:
+    """Every backward on a tensor in a run that steps an optimizer; a framework's training step counts as one."""
+    for run in facts.runs:
+        events = walk(run.tree)
+        stepped = tuple(dict.fromkeys(event.optimizer for event in events if isinstance(event, OptimizerStep)))
+        backwards = [event for event in events if isinstance(event, Backward)]
+        for event in backwards:
+            if event.tensor is not None and stepped:
+                yield Update(run, event.tensor, event.place, stepped)
+        if run.managed == "lightning" and run.name.endswith(".training_step") and not backwards:
+            result = run.result.items.get("loss") if isinstance(run.result, Mapping) else run.result
+            if isinstance(result, Tensor) and result.place is not None:
+                yield Update(run, result, result.place, tuple(_everything(result.cuts)))
+
+
+def _everything(cuts: Iterable[Cut]) -> Iterator[Value]:
+    return (value for cut in cuts for value in cut.lost)
+
+
+def _place(value: Value) -> tuple[str, tuple[int, ...]]:
+    place = getattr(value, "place", None)
+    return (place.path, tuple(place.at)) if place is not None else ("", ())
