@@ -423,12 +423,14 @@ def _formatted_expressions(node: Any) -> list[Any]:
 
 
 def _number(text: str) -> int | float | None:
-    for kind in (lambda: int(text, 0), lambda: float(text)):
-        try:
-            return kind()
-        except (ValueError, OverflowError):
-            continue
-    return None
+    try:
+        return int(text, 0)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 _SINGLETONS = {"True": True, "False": False, "None": None}

@@ -6,6 +6,7 @@ never taken; `known` is False where nothing is known, which is not the same as a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, inf, isinf, log
 from typing import TYPE_CHECKING
@@ -61,7 +62,7 @@ COSINE = Interval(-1.0, 1.0)
 class Formula:
     """One step of a computation: `op` of `inputs`; `leaf` for what is not computed from anything seen.
 
-    `value` is what the code calls it, for messages; `dims` the value of a `dim` argument where it was a number.
+    `value` is what came out, by which messages name it; `number` the exponent of a power, or the plain number itself.
     """
 
     op: str
@@ -95,6 +96,17 @@ def hull(intervals: list[Interval]) -> Interval:
     return Interval(
         low, high, all(i.open_low for i in intervals if i.low == low), all(i.open_high for i in intervals if i.high == high)
     )
+
+
+def joined(parts: Sequence[Formula | None]) -> Formula | None:
+    """One of several; None if nothing is known of one of them."""
+    first = parts[0]
+    if all(part is first for part in parts):
+        return first
+    seen = tuple(part for part in parts if part is not None)
+    if len(seen) < len(parts):
+        return None
+    return Formula("choice", seen, hull([part.interval for part in seen]), seen[0].place, seen[0].value)
 
 
 def negated(a: Interval) -> Interval:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gradlint.facts.events import Run
+from gradlint.facts.formulas import Formula
 from gradlint.facts.values import (
     ClassValue,
     Instance,
@@ -59,6 +60,21 @@ class LossCall:
     keywords: dict[str, Value]
     repeats: tuple[int, ...]
     recording: bool | None = True
+
+
+@dataclass(slots=True, eq=False)
+class Calculation:
+    """A step whose derivative or value is infinite somewhere: a logarithm, a root, a quotient, `torch.where`.
+
+    `attached`: it hangs on parameters for sure; `in_loss`: a function or class named like a loss is being run.
+    """
+
+    formula: Formula
+    place: Place
+    function: str
+    attached: bool
+    in_loss: bool
+    recording: bool | None
 
 
 @dataclass(slots=True, eq=False)
@@ -131,6 +147,7 @@ class TrainingFacts:
     runs: list[Run] = field(default_factory=list)
     calls: list[CallFact] = field(default_factory=list)
     losses: list[LossCall] = field(default_factory=list)
+    calculations: list[Calculation] = field(default_factory=list)
     writes: list[AttributeWrite] = field(default_factory=list)
     bare: list[BareExpression] = field(default_factory=list)
     repeated: list[RepeatedInstance] = field(default_factory=list)

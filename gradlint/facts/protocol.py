@@ -57,7 +57,7 @@ class Machine(ABC):
         """The state after `loop` was left."""
         return state
 
-    def finish(self, state: State) -> None:
+    def finish(self, state: State) -> None:  # noqa: B027
         """The run ended in `state`."""
 
     def report(self, origin: Event, verdict: str, at: Event) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradlint.facts.code import Span
+from gradlint.facts.formulas import Formula, joined
 
 if TYPE_CHECKING:
     from gradlint.facts import code
@@ -42,6 +43,7 @@ class Unknown(Value):
     touched: tuple[Value, ...] = ()
     parts: dict[str, Value] = field(default_factory=dict)
     graph: bool = False
+    formula: Formula | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -293,6 +295,7 @@ class Tensor(Value):
     owner: Value | None = None
     attribute: str = ""
     place: Place | None = None
+    formula: Formula | None = None
     sources: tuple[Value, ...] = ()
 
     @property
@@ -337,7 +340,7 @@ class Collection(Value):
 class Mapping(Value):
     """A dict (or namespace) with constant keys; `open` if it may hold more."""
 
-    items: dict[object, Value]
+    items: dict[Any, Value]
     open: bool = False
     default: bool = False
 
@@ -498,5 +501,6 @@ def join_tensors(tensors: list[Tensor]) -> Tensor:
         state_of=next((t.state_of for t in tensors if t.state_of), None),
         divided=any(t.divided for t in tensors),
         place=first.place,
+        formula=joined([t.formula for t in tensors]),
         sources=() if any(t.cuts and not t.roots for t in tensors) else tuple(t for t in tensors if t.roots),
     )

@@ -56,7 +56,7 @@ def read(it: Interpreter, value: Value, name: str, expr: code.Attribute) -> Valu
     if isinstance(value, Super):
         hit = _after(value, name)
         if hit is not None:
-            return calls.bound(hit[0], value.receiver, hit[1])
+            return calls.bound(hit[0], value.receiver, hit[1]) if isinstance(hit[0], FunctionValue) else hit[0]
         return Method(value, name)
     if isinstance(value, Mapping):
         return value.items[name] if name in value.items else Method(value, name)

@@ -168,10 +168,12 @@ def unseen(
     inside = tensors.parts(values)
     if any(isinstance(part, Tensor) and (part.roots or part.cuts) for part in inside):
         result = tensors.derive(it, values, place, hint=last_name(hint))
-        result.mystery = result.mystery or not result.roots
         result.chain = None
         result.loss = callee if criterion_like(callee) else None
-        # What an unseen callee does with a detached input nobody knows.
+        if result.loss is None or "parameters" in getattr(callee, "uses", ()):
+            # What an unseen callee does with a detached input nobody knows.
+            result.mystery = result.mystery or not result.roots
+            result.sources = ()
         return result
     if criterion_like(callee):
         return Tensor(mystery=True, loss=callee, hint="loss", place=place)
@@ -214,10 +216,8 @@ def is_property(it: Interpreter, function: FunctionValue) -> bool:
     )
 
 
-def bound(member: Value, receiver: Value, owner: ClassValue | None) -> Value:
-    """A class member as read from an instance."""
-    if not isinstance(member, FunctionValue):
-        return member
+def bound(member: FunctionValue, receiver: Value, owner: ClassValue | None) -> FunctionValue:
+    """A method as read from an instance."""
     decorators = {last_name(expressions.text_of(d)) for d in getattr(member.node, "decorators", ())}
     if "staticmethod" in decorators:
         return FunctionValue(member.node, member.scope, None, owner)
@@ -476,7 +476,7 @@ def entered(it: Interpreter, value: Value) -> Value:
     if isinstance(value, Instance):
         hit = value.cls.find("__enter__")
         if hit is not None and isinstance(hit[0], FunctionValue):
-            return enter(it, bound(hit[0], value, hit[1]), [], {}, it.place(None))  # type: ignore[arg-type]
+            return enter(it, bound(hit[0], value, hit[1]), [], {}, it.place(None))
     return value
 
 

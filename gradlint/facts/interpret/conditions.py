@@ -170,7 +170,7 @@ def is_instance(it: Interpreter, value: Value, kind: Value) -> bool | None:
     return None
 
 
-_LAYER_BASES = {
+_LAYER_BASES: dict[str, str | tuple[str, ...]] = {
     "torch.nn._ConvNd": "Conv", "torch.nn.conv._ConvNd": "Conv", "torch.nn._BatchNorm": "BatchNorm",
     "torch.nn.batchnorm._BatchNorm": "BatchNorm", "torch.nn.RNNBase": ("RNN", "LSTM", "GRU"),
 }  # fmt: skip

@@ -234,10 +234,10 @@ def _compare(it: Interpreter, expr: code.Compare) -> Value:
             and not left.default
             and isinstance(right, Collection)
             and not right.open
+            and all(isinstance(item, Constant) for item in right.items)
         ):
-            if all(isinstance(item, Constant) for item in right.items):
-                found = any(constant(item) == left.value for item in right.items)
-                return Constant(found is (op == "in"))
+            found = any(constant(item) == left.value for item in right.items)
+            return Constant(found is (op == "in"))
         if op in ("is", "is not") and isinstance(right, Constant) and right.value is None and _surely_object(left):
             return Constant(op == "is not", default=True)
     return it.unknown("comparison")

@@ -16,7 +16,7 @@ def bring(it: Interpreter, node: code.Import) -> None:
     """`import a.b as c` binds a.b, `import a.b` binds a."""
     for dotted, alias in node.names:
         bound = dotted if alias is not None else dotted.partition(".")[0]
-        _later(it, alias or bound, lambda bound=bound: _module(it, bound, it.scope.path))  # type: ignore[misc]
+        _later(it, alias or bound, lambda bound=bound: _module(it, bound, it.scope.path))
 
 
 def _module(it: Interpreter, dotted: str, path: str) -> Value:
@@ -43,7 +43,7 @@ def bring_from(it: Interpreter, node: code.ImportFrom) -> None:
     path = it.scope.path
     for name, alias in node.names:
         if name != "*":
-            _later(it, alias or name, lambda name=name: _member(it, node, path, name))  # type: ignore[misc]
+            _later(it, alias or name, lambda name=name: _member(it, node, path, name))
             continue
         scope = it.project.scope_of(it, node.module, node.level, path)
         if scope is not None:

@@ -349,13 +349,13 @@ class Interpreter:
             else:
                 # The body leaves: only a handler goes on from here.
                 exit_node = self.tape.pop() if self.tape and isinstance(self.tape[-1], Exit) else None
-                keep = [exit_node] if exit_node is not None else []
+                keep: list[Node] = [exit_node] if exit_node is not None else []
                 left = self.arms(condition, [*handlers, lambda: self._leave(keep, ended)], node.at)
                 ended = left
         final = self.block(node.final)
         return final or ended
 
-    def _leave(self, nodes: list[Exit], ended: str | None) -> str | None:
+    def _leave(self, nodes: list[Node], ended: str | None) -> str | None:
         self.tape.extend(nodes)
         return ended
 

@@ -407,7 +407,7 @@ def _copy(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
     if isinstance(given, Snapshot):
         return Snapshot(given.module, place, copied=deep)
     if isinstance(given, Layer):
-        copied = Layer(
+        return Layer(
             given.kind,
             given.arguments,
             given.keywords,
@@ -416,7 +416,6 @@ def _copy(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
             list(given.names),
             given.complete,
         )
-        return copied
     if isinstance(given, Instance):
         return Instance(given.cls, given.kind, dict(given.attributes), given.place, given.assumed)
     if isinstance(given, Unknown):

@@ -76,7 +76,7 @@ def _steps(it: Interpreter, steps: Steps) -> list[Value] | None:
         if any(part is None for part in parts):
             return None
         columns = [part for part in parts if part is not None]
-        return [Collection("tuple", list(row)) for row in zip(*columns)]
+        return [Collection("tuple", list(row)) for row in zip(*columns, strict=False)]
     if steps.kind == "reversed" and parts and parts[0] is not None:
         return parts[0][::-1]
     return None

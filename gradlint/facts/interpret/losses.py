@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradlint.facts.interpret import tensors
+from gradlint.facts.formulas import NON_NEGATIVE, UNKNOWN
+from gradlint.facts.interpret import ranges, tensors
 from gradlint.facts.model import LossCall
 from gradlint.facts.values import Place, Tensor, Value, constant
 
@@ -30,6 +31,7 @@ def apply(
     result.form = None
     result.loss = function
     result.hint = "loss"
+    ranges.leaf(result, NON_NEGATIVE if kind in ranges.DISTANCES else UNKNOWN, kind)
     result.divided = constant(settings.get("reduction")) == "sum"
     result.state_of = None
     if it.once("loss", place, id(function), _signature(source)):

@@ -70,7 +70,10 @@ def call(
     """`receiver.name(*arguments)`."""
     handler = _HANDLERS.get(type(receiver))
     if handler is not None:
-        return handler(it, receiver, name, arguments, keywords, place, hint, discarded)
+        result: Value = handler(it, receiver, name, arguments, keywords, place, hint, discarded)
+        if isinstance(receiver, (Tensor, Unknown)):
+            ranges.operation(it, name, [receiver, *arguments], result, place, keywords)
+        return result
     return calls.unseen(it, arguments, keywords, place, hint)
 
 

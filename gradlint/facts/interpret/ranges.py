@@ -80,16 +80,9 @@ def formula_of(value: Value | None) -> Formula:
             value.formula = Formula("leaf", (), UNKNOWN, value.place if isinstance(value, Tensor) else None, value)
         return value.formula
     if isinstance(value, Choice):
-        return joined([formula_of(option) for option in value.options])
+        found = formulas.joined([formula_of(option) for option in value.options])
+        return found if found is not None else Formula("leaf", (), UNKNOWN, value=value)
     return Formula("leaf", (), UNKNOWN, value=value)
-
-
-def joined(parts: list[Formula]) -> Formula:
-    """One of several."""
-    first = parts[0]
-    if all(part is first for part in parts):
-        return first
-    return Formula("choice", tuple(parts), hull([part.interval for part in parts]), first.place, first.value)
 
 
 def set_formula(result: Value, formula: Formula) -> None:

@@ -65,12 +65,18 @@ def _function(it: Interpreter, function: FunctionValue, receiver: Instance | Non
     bound = FunctionValue(function.node, function.scope, receiver, function.owner)
     place = Place(function.scope.path, function.node.at or (1, 1, 1, 1))
     managed = receiver.kind if receiver is not None and receiver.kind in ("lightning", "trainer") else ""
-    run = _run(
-        it, Run(name, function.scope.path, managed=managed), lambda: calls.enter(it, bound, [], arguments, place)
-    )
-    if function.name in _FRAMEWORK_LOOPS and run.tree:
-        it.counter += 1
-        run.tree = [Repeat(run.tree, place, it.counter, None, name, "batches")]
+    run = Run(name, function.scope.path, managed=managed)
+    repeated = function.name in _FRAMEWORK_LOOPS
+    it.counter += repeated
+    number = it.counter
+
+    def enter() -> None:
+        it.repeats = [number] if repeated else []
+        run.result = calls.enter(it, bound, [], arguments, place)
+
+    _run(it, run, enter)
+    if repeated and run.tree:
+        run.tree = [Repeat(run.tree, place, number, None, name, "batches")]
     if isinstance(function.node, code.Function):
         it.facts.functions.append(FunctionFact(name, place, False))
 

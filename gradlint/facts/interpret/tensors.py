@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from gradlint.facts.formulas import EVERYTHING, UNKNOWN
+from gradlint.facts.interpret import ranges
 from gradlint.facts.roles import carries_graph
 from gradlint.facts.values import (
     Choice,
@@ -79,6 +81,7 @@ def derive(
         divided=any(t.divided for t in tensors),
         place=place,
         sources=live(sources, tensors),
+        formula=ranges.formula_of(first) if keep_form and len(tensors) == 1 else None,
     )
     return unrecorded(it, result, place)
 
@@ -118,20 +121,27 @@ def cut(it: Interpreter, value: Value, kind: str, place: Place) -> Value:
     """`value.detach()` and kin."""
     if isinstance(value, Choice):
         return cut(it, value.options[0], kind, place)
+    formula = ranges.formula_of(value) if kind in ("detach", "data", "tensor") else None
     if isinstance(value, Tensor):
         new = (Cut(kind, place, value.roots),) if value.roots or value.mystery or value.parameter else ()
         return Tensor(
             roots=frozenset(), cuts=(*value.cuts, *new), mystery=False, form=value.form, hint=value.hint, loss=value.loss,
-            divided=value.divided, place=place,
+            divided=value.divided, place=place, formula=formula,
         )  # fmt: skip
     if isinstance(value, Unknown):
         new = (Cut(kind, place),) if carries_graph(value) else ()
-        return Tensor(roots=frozenset(), cuts=new, mystery=False, hint=value.hint, place=place)
+        return Tensor(roots=frozenset(), cuts=new, mystery=False, hint=value.hint, place=place, formula=formula)
     return value
 
 
 def combine(it: Interpreter, op: str, left: Value, right: Value, place: Place) -> Value:
     """`left op right`."""
+    result = _combined(it, op, left, right, place)
+    ranges.operation(it, op, [left, right], result, place)
+    return result
+
+
+def _combined(it: Interpreter, op: str, left: Value, right: Value, place: Place) -> Value:
     tensors = [v for v in (left, right) if isinstance(v, (Tensor, Choice)) and parts([v])]
     if not any(isinstance(v, Tensor) for v in parts([left, right])):
         unknowns = tuple(v for v in (left, right) if isinstance(v, Unknown))
@@ -194,6 +204,7 @@ def activation(it: Interpreter, kind: str, source: Value, place: Place, dim: Val
     result = derive(it, [source], place, op=op)
     result.form = Form(kind, place, integer(dim))
     result.loss = None
+    ranges.operation(it, kind, [source], result, place)
     if not parts([source]):
         result.mystery = False
     return result
@@ -211,6 +222,7 @@ def layered(
     result.roots = result.roots | {layer}
     result.mystery = False if result.roots else result.mystery
     result.form = Form(form, place) if form else None
+    ranges.leaf(result, EVERYTHING if form else UNKNOWN, kind)
     result.loss = None
     result.hint = ""
     return unrecorded(it, result, place)
