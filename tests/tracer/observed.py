@@ -27,8 +27,7 @@ def observe(folder: Path, source: str, **settings: Any) -> dict[str, Any]:
         kept = runpy.run_path(str(script), run_name="__main__")
         recorder.finished = True
         recorder.scopes.append(kept)
-        record = record_of(recorder)
-    return record
+        return record_of(recorder)
 
 
 @contextlib.contextmanager

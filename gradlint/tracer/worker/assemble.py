@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-import sys
 from typing import Any
 
 import torch
@@ -89,7 +88,7 @@ class Names:
 
     def _labels(self) -> list[str]:
         """A prefix for each top: its variable name where several networks are about, else nothing."""
-        scopes = self.recorder.scopes + self._frames()
+        scopes = self.recorder.scopes + self.recorder._frames()
         labels: list[str] = []
         networks = [t for t in self.tops if next(t.parameters(), None) is not None and id(t) not in self.hidden]
         for top in self.tops:
@@ -105,15 +104,6 @@ class Names:
                 number += 1
             labels.append(str(name))
         return labels
-
-    def _frames(self) -> list[dict[str, Any]]:
-        scopes = []
-        frame: Any = sys._getframe()
-        while frame is not None:
-            if self.recorder.places.user_file(frame.f_code.co_filename) is not None:
-                scopes.append(frame.f_locals)
-            frame = frame.f_back
-        return scopes
 
     def _name_attributes(self) -> None:
         """Plain tensor attributes that require grad get their attribute's name."""

@@ -166,6 +166,7 @@ class Calls:
         self.functions: dict[tuple[int, int], Any] = {}
         self._local = threading.local()
         self._lock = threading.Lock()
+        self._home = threading.get_ident()
         self.measured_count: dict[int, int] = {}
         self.roots_seen: dict[int, int] = {}
         self.total = 0
@@ -186,6 +187,8 @@ class Calls:
 
     def restart(self, recording: bool) -> None:
         """Begin a segment. What earlier ones know of the graph is kept: a generator's forward may be walked later."""
+        for call in self.calls:
+            call.results = []
         self.calls = []
         self.measured_count = {}
         self.roots_seen = {}
@@ -268,7 +271,7 @@ class Calls:
                 point = (node._sequence_nr(), tensor.output_nr)
                 call.points.append(point)
                 self.output_points.setdefault((call.thread, point[0]), []).append((point[1], call))
-                if len(self.timelines) > 1:
+                if threading.get_ident() != self._home:
                     call.results.append(node)
             elif not call.children:
                 self._graphless[id(tensor)] = (weakref.ref(tensor), call)

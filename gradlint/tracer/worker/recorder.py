@@ -671,6 +671,16 @@ class Recorder:
         for action in self.on_finish:
             action()
 
+    def _frames(self) -> list[dict[str, Any]]:
+        """Local variables of the user's running functions."""
+        scopes = []
+        frame: Any = sys._getframe()
+        while frame is not None:
+            if self.places.user_file(frame.f_code.co_filename) is not None:
+                scopes.append(frame.f_locals)
+            frame = frame.f_back
+        return scopes
+
     def live_losses(self) -> tuple[int, list[str]]:
         """How many earlier rounds' losses are still held by living tensors, and by which of them."""
         latest = max((round_ for round_, _ in self.loss_history), default=0)
@@ -701,27 +711,21 @@ class Recorder:
                 stack.extend(child for child, _ in node.next_functions)
             if reached:
                 holders.append(thing)
-        return len(alive), _names_of(holders)
+        return len(alive), _names_of(holders, self.scopes + self._frames())
 
 
-def _names_of(tensors: list[torch.Tensor]) -> list[str]:
-    """Names under which the running script holds these tensors."""
+def _names_of(tensors: list[torch.Tensor], scopes: list[dict[str, Any]]) -> list[str]:
+    """Names under which the script holds these tensors, by themselves or in a list or dictionary."""
     wanted = {id(tensor) for tensor in tensors}
     names: list[str] = []
-    frame: Any = sys._getframe()
-    scopes = []
-    while frame is not None:
-        scopes.append(frame.f_locals)
-        frame = frame.f_back
     for scope in scopes:
         for name, value in list(scope.items()):
-            if id(value) in wanted and name not in names:
+            items: Any = ()
+            if isinstance(value, (list, dict)) and len(value) < 10000:
+                items = list(value.values()) if isinstance(value, dict) else value
+            if (id(value) in wanted or any(id(item) in wanted for item in items)) and name not in names:
                 names.append(name)
-            elif isinstance(value, (list, dict)) and len(value) < 10000:
-                items = value.values() if isinstance(value, dict) else value
-                if any(id(item) in wanted for item in items) and name not in names:
-                    names.append(name)
-    return [name for name in names if name not in ("thing", "tensors", "holders", "value", "item", "tensor")][:8]
+    return names[:8]
 
 
 def _mark(tensor: torch.Tensor) -> Any:

@@ -88,11 +88,14 @@ def _backward(recorder: Recorder, patches: Patches) -> None:
         before = recorder.marks()
         retain = bool(create_graph if retain_graph is None else retain_graph)
         entry, info, remove = recorder.before_backward("backward", roots, retain, create_graph, scaled)
+        recorder.quiet += 1
         try:
             run_backward(tensors, grad_tensors, retain_graph, create_graph, grad_variables, inputs)
         except BaseException:
             remove()
             raise
+        finally:
+            recorder.quiet -= 1
         recorder.after_backward(entry, info, remove, before)
 
     @functools.wraps(run_grad)
@@ -105,11 +108,15 @@ def _backward(recorder: Recorder, patches: Patches) -> None:
         entry, info, remove = recorder.before_backward(
             "autograd_grad", roots, create if retain is None else bool(retain), create, False
         )
+        # With the function mode on, torch's grad dispatches to itself once more: quiet keeps that from counting twice.
+        recorder.quiet += 1
         try:
             result = run_grad(outputs, inputs, *args, **kwargs)
         except BaseException:
             remove()
             raise
+        finally:
+            recorder.quiet -= 1
         wanted = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
         info.leaves = [tensor for tensor, value in zip(wanted, result, strict=False) if value is not None]
         recorder.after_backward(entry, info, remove, {})
