@@ -1,0 +1,30 @@
+"""GL201: a Backward on a loss that hangs on nothing, because a tensor it was made of was cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts.model import TrainingFacts
+from gradlint.facts.updates import updates
+from gradlint.options import Options
+
+_CUTS = {
+    "detach": ".detach()", "data": ".data", "item": ".item()", "tensor": "torch.tensor()", "numpy": ".numpy()", "tolist": ".tolist()",
+}  # fmt: skip
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge every loss whose gradients an optimizer is stepped with."""
+    for update in updates(facts):
+        if not update.loss.surely_cut:
+            continue
+        for cut in update.loss.cuts:
+            module = update.misses(cut)
+            if cut.kind in _CUTS and module is not None:
+                values = {
+                    "value": update.loss.hint or "loss", "cut": _CUTS[cut.kind], "line": update.place.at[0],
+                    "module": facts.name_of(module, "the model"),
+                }  # fmt: skip
+                yield Finding("detached-loss", cut.place.path, Range(*cut.place.at), values)
+                break
