@@ -76,7 +76,7 @@ class Formula:
         """Whether both compute the same thing from the same leaves."""
         if self is other:
             return True
-        if self.op == "leaf" or self.op != other.op or self.number != other.number or len(self.inputs) != len(other.inputs):
+        if self.op in ("leaf", "item") or self.op != other.op or self.number != other.number or len(self.inputs) != len(other.inputs):
             return False
         if self.op == "number":
             return True

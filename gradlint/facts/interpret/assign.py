@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts import code
 from gradlint.facts.code import Expr, Span
 from gradlint.facts.events import Accumulate, ManualUpdate, TakeSnapshot, ZeroGrad
-from gradlint.facts.interpret import expressions, modules, tensors
+from gradlint.facts.interpret import expressions, modules, ranges, tensors
 from gradlint.facts.roles import last_name, role
 from gradlint.facts.values import (
     Choice,
@@ -169,7 +169,9 @@ def part_of(it: Interpreter, value: Value, target: Expr, index: int, any_element
     """One of several things unpacked from something unseen; it is known by the name it gets."""
     hint = expressions.text_of(target)
     if isinstance(value, Tensor):
-        return tensors.derive(it, [value], it.place(None), keep_form=True, hint=hint)
+        part_of_it = tensors.derive(it, [value], it.place(None), keep_form=True, hint=hint)
+        ranges.item(value, part_of_it)
+        return part_of_it
     if isinstance(value, Unknown):
         origin = "item" if value.origin == "item" else "call" if value.origin == "call" else "attribute"
         part = value.parts.get(f"[{index}]")

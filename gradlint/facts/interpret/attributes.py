@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
-from gradlint.facts.interpret import calls, modules, tensors
+from gradlint.facts.interpret import calls, modules, ranges, tensors
 from gradlint.facts.roles import role
 from gradlint.facts.torch_names import SHAPING, canonical
 from gradlint.facts.values import (
     Choice,
     ClassValue,
+    Collection,
     External,
     FunctionValue,
     Gradient,
@@ -62,6 +63,8 @@ def read(it: Interpreter, value: Value, name: str, expr: code.Attribute) -> Valu
         return value.items[name] if name in value.items else Method(value, name)
     if isinstance(value, Choice):
         return merge(read(it, option, name, expr) for option in value.options)
+    if isinstance(value, Collection) and name in ("values", "indices") and len(value.items) == 2 and value.kind == "tuple":
+        return value.items[name == "indices"]
     if isinstance(value, Gradient) and name in ("data", "T"):
         return value
     if isinstance(value, Optimizer) and name in ("param_groups", "state"):
@@ -95,6 +98,8 @@ def part(it: Interpreter, value: Unknown, key: str, path: str) -> Value:
         value.parts[key] = found
         if id(value) in it.births:
             it.born(found, it.births[id(value)])
+        if key.startswith("[") or key == "values":
+            ranges.item(value, found)
     return found
 
 

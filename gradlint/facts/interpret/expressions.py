@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from gradlint.facts import code
 from gradlint.facts.code import Expr, Stmt
-from gradlint.facts.interpret import attributes, calls, tensors
+from gradlint.facts.formulas import BIT
+from gradlint.facts.interpret import attributes, calls, ranges, tensors
 from gradlint.facts.model import RepeatedInstance
 from gradlint.facts.roles import last_name
 from gradlint.facts.torch_names import canonical
@@ -113,6 +114,8 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
     if isinstance(base, Tensor):
         named = isinstance(key, str)
         part = tensors.derive(it, [base], it.place(expr.at), keep_form=not named, hint=str(key) if named else base.hint)
+        if not named:
+            ranges.item(base, part)
         if named and str(key).endswith("loss"):
             part.loss = External(str(key))
         return part
@@ -211,10 +214,15 @@ def _unary(it: Interpreter, expr: code.Unary) -> Value:
             return Constant(-value.value, value.default, value.place)
         return value
     if isinstance(value, (Tensor, Gradient)):
-        return tensors.derive(it, [value], it.place(None)) if expr.op == "-" and isinstance(value, Tensor) else value
-    return it.unknown(
-        value.hint if isinstance(value, Unknown) else "", "value", (value,) if isinstance(value, Unknown) else ()
-    )
+        if expr.op != "-" or not isinstance(value, Tensor):
+            return value
+        result: Value = tensors.derive(it, [value], it.place(None))
+    else:
+        known = isinstance(value, Unknown)
+        result = it.unknown(value.hint if isinstance(value, Unknown) else "", "value", (value,) if known else ())
+    if expr.op == "-":
+        ranges.operation(it, "neg", [value], result, it.place(None))
+    return result
 
 
 def _compare(it: Interpreter, expr: code.Compare) -> Value:
@@ -240,7 +248,9 @@ def _compare(it: Interpreter, expr: code.Compare) -> Value:
             return Constant(found is (op == "in"))
         if op in ("is", "is not") and isinstance(right, Constant) and right.value is None and _surely_object(left):
             return Constant(op == "is not", default=True)
-    return it.unknown("comparison")
+    result = it.unknown("comparison")
+    ranges.leaf(result, BIT, "compare")
+    return result
 
 
 def _surely_object(value: Value) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts import torch_names as names
 from gradlint.facts.events import Backward, ClipGrad, Construct, Escape, OptimizerStep
-from gradlint.facts.interpret import calls, frameworks, initialisers, losses, methods, modules, tensors
+from gradlint.facts.interpret import calls, frameworks, initialisers, losses, methods, modules, ranges, tensors
 from gradlint.facts.interpret.conditions import is_instance
 from gradlint.facts.roles import interesting, last_name
 from gradlint.facts.values import (
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 Arguments = list[Value]
 Keywords = dict[str, Value]
+_NUMERIC = ("torch.", "torch.nn.functional.", "torch.Tensor.", "torch.linalg.", "torch.special.")
 
 
 def call(
@@ -56,6 +57,8 @@ def call(
 ) -> Value:
     """The result of calling an installed name, and what it does to its arguments."""
     result = _call(it, name, arguments, keywords, place, hint)
+    if name.startswith(_NUMERIC):
+        ranges.operation(it, name.rpartition(".")[2], arguments, result, place, keywords)
     if name.startswith(("torch", "lightning", "transformers", "accelerate")) or "." in name:
         calls.record(it, name, arguments, keywords, result, place, discarded)
     return result

@@ -18,7 +18,7 @@ from gradlint.facts.events import (
     Unscale,
     ZeroGrad,
 )  # fmt: skip
-from gradlint.facts.interpret import calls, containers, forward, frameworks, initialisers, modules, tensors
+from gradlint.facts.interpret import calls, containers, forward, frameworks, initialisers, modules, ranges, tensors
 from gradlint.facts.roles import interesting, last_name, loss_like, role
 from gradlint.facts.values import (
     Choice,

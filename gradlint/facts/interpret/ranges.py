@@ -111,6 +111,13 @@ def operation(it: Interpreter, op: str, sources: list[Value], result: Value, pla
         _note(it, made, target, place)
 
 
+def item(whole: Value, part: Value) -> None:
+    """`part` is some of the entries of `whole`: its bounds hold, but two parts differ."""
+    if isinstance(whole, (Tensor, Unknown)) and whole.formula is not None and isinstance(part, (Tensor, Unknown)):
+        formula = whole.formula
+        part.formula = Formula("item", (formula,), formula.interval, formula.place, part)
+
+
 def leaf(result: Value, interval: Interval, op: str = "leaf") -> None:
     """A value that is known by its bounds alone: the output of a layer, a loss."""
     set_formula(result, Formula(op, (), interval, getattr(result, "place", None)))
