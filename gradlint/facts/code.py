@@ -6,6 +6,7 @@ file changes. `at` is `(line, column, end_line, end_column)`, 1-based, end exclu
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Union
 
@@ -346,6 +347,28 @@ _NODES: tuple[type, ...] = (
 )  # fmt: skip
 _INDEX = {cls: index for index, cls in enumerate(_NODES)}
 _FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in _NODES}
+
+
+_PLAIN = frozenset({"at", "name", "op", "kind", "star", "level", "module", "names", "keyword_only", "path"})
+_CHILDREN = {cls: tuple(name for name in names if name not in _PLAIN) for cls, names in _FIELDS.items()}
+
+
+def walk(node: Any) -> Iterator[Any]:
+    """A node, or a list of nodes, and everything below, in no particular order."""
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        cls = type(current)
+        if cls is list or cls is tuple:
+            stack.extend(current)
+            continue
+        fields_of = _CHILDREN.get(cls)
+        if fields_of is not None:
+            yield current
+            for name in fields_of:
+                child = getattr(current, name)
+                if child is not None:
+                    stack.append(child)
 
 
 def encode(node: Any) -> Any:

@@ -331,8 +331,50 @@ def assumed(it: Interpreter, parameter: code.Parameter, function: FunctionValue)
             return Constant(value.value, default=True, place=value.place)
         if not isinstance(value, (Constant, External)):
             return value
-    uses = expressions.method_uses(function.node.body).get(parameter.name, frozenset())
+    example = _annotated(it, parameter, function)
+    if example is not None:
+        return example
+    uses = expressions.uses_in(it, function.node).get(parameter.name, frozenset())
     return Unknown(parameter.name, "parameter", uses)
+
+
+def _annotated(it: Interpreter, parameter: code.Parameter, function: FunctionValue) -> Value | None:
+    """An example of the local module class that a parameter is annotated with; each parameter has its own."""
+    if not isinstance(parameter.annotation, (code.Name, code.Attribute)):
+        return None
+    from gradlint.facts.interpret.interpreter import Frame
+
+    it.frames.append(Frame(function.scope, function.name))
+    try:
+        cls = expressions.evaluate(it, parameter.annotation)
+    finally:
+        it.frames.pop()
+    if not isinstance(cls, ClassValue) or modules.kind_of(cls) != "module":
+        return None
+    key = (id(function.node), parameter.name)
+    if key not in it.examples:
+        it.examples[key] = None
+        it.examples[key] = example_of(it, cls)
+    return it.examples[key]
+
+
+def example_of(it: Interpreter, cls: ClassValue) -> Instance:
+    """An instance as it would be built with the defaults of its class."""
+    instance = Instance(cls, modules.kind_of(cls), place=Place(cls.scope.path, cls.node.at), assumed=True)
+    hit = cls.find("__init__")
+    keywords: dict[str, Value] = {}
+    it.quiet += 1
+    outer, it.forwards = it.forwards, []
+    try:
+        with it.taped():
+            if hit is not None and isinstance(hit[0], FunctionValue):
+                init = hit[0]
+                keywords = {p.name: assumed(it, p, init) for p in init.node.parameters[1:] if not p.star}
+            initialise(it, instance, [], keywords, it.place(None))
+    finally:
+        it.quiet -= 1
+        it.forwards = outer
+    return instance
 
 
 # Local classes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
+from gradlint.facts.events import Repeat
 from gradlint.facts.interpret import assign, expressions
 from gradlint.facts.interpret.loops import UNROLL, any_element, elements
 from gradlint.facts.scope import Scope
@@ -43,6 +44,8 @@ def _rounds(it: Interpreter, generators: list[code.Generator], index: int, actio
     items = known if known is not None else [any_element(it, iterable)]
     if isinstance(iterable, Steps) and known is None:
         complete = False
+    if known is None:
+        return _repeated(it, generators, index, action, budget, iterable, items[0])
     for item in items[:UNROLL]:
         assign.bind(it, generator.target, item, it.statement)
         for condition in generator.conditions:
@@ -50,6 +53,27 @@ def _rounds(it: Interpreter, generators: list[code.Generator], index: int, actio
         if not _rounds(it, generators, index + 1, action, budget):
             return False
     return complete
+
+
+def _repeated(
+    it: Interpreter, generators: list[code.Generator], index: int, action: object, budget: list[int], iterable: Value, item: Value
+) -> bool:
+    """A comprehension over items nobody knows is a loop: what its element does happens again and again."""
+    generator = generators[index]
+    it.counter += 1
+    number = it.counter
+    it.repeats.append(number)
+    it.born(item, number)
+    with it.taped() as tape:
+        assign.bind(it, generator.target, item, it.statement)
+        for condition in generator.conditions:
+            expressions.evaluate(it, condition)
+        _rounds(it, generators, index + 1, action, budget)
+    it.repeats.pop()
+    if tape:
+        hint = expressions.text_of(generator.iterable)
+        it.tape.append(Repeat(tape, it.place(it.statement), number, iterable, it.frame.function, hint))
+    return False
 
 
 def _collection(it: Interpreter, expr: code.Comprehension) -> Value:

@@ -289,9 +289,14 @@ def _sequence(it: Interpreter, expr: code.Sequence) -> Value:
 
     items: list[Value] = []
     is_open = False
+    spread = [evaluate(it, item.value) for item in expr.items if isinstance(item, code.Star)]
+    sets = [value for value in spread if isinstance(value, Parameters)]
+    if sets and len(sets) == len(expr.items):
+        return Parameters(tuple(owner for s in sets for owner in s.owners), all(s.whole for s in sets))
+    stars = iter(spread)
     for item in expr.items:
         if isinstance(item, code.Star):
-            value = evaluate(it, item.value)
+            value = next(stars)
             known = elements(it, value) if not isinstance(value, Parameters) else None
             if known is None:
                 is_open = True
@@ -394,47 +399,30 @@ def text_of(expr: Expr | None) -> str:
     return "…"
 
 
-def attribute_names(body: list[Stmt] | Stmt | Expr | Any) -> set[str]:
+def attribute_names(body: Any) -> set[str]:
     """All attribute names and plain names that a piece of code mentions."""
-    found: set[str] = set()
-    stack: list[Any] = [body]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, (list, tuple)):
-            stack.extend(node)
-        elif isinstance(node, code.Name):
-            found.add(node.name)
-        elif hasattr(node, "__dataclass_fields__"):
-            if isinstance(node, code.Attribute):
-                found.add(node.name)
-            stack.extend(getattr(node, name) for name in node.__dataclass_fields__ if name != "at")
-    return found
+    return {node.name for node in code.walk(body) if type(node) is code.Name or type(node) is code.Attribute}
 
 
 def method_uses(body: Any) -> dict[str, frozenset[str]]:
     """Which methods the code calls on each plain name or attribute path."""
     uses: dict[str, set[str]] = {}
-    stack: list[Any] = [body]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, (list, tuple)):
-            stack.extend(node)
-        elif hasattr(node, "__dataclass_fields__"):
-            if isinstance(node, code.Call) and isinstance(node.func, code.Attribute):
-                uses.setdefault(text_of(node.func.base), set()).add(node.func.name)
-            stack.extend(getattr(node, name) for name in node.__dataclass_fields__ if name != "at")
+    for node in code.walk(body):
+        if type(node) is code.Call and type(node.func) is code.Attribute:
+            uses.setdefault(text_of(node.func.base), set()).add(node.func.name)
     return {key: frozenset(value) for key, value in uses.items()}
 
 
 def uses_of(it: Interpreter, path: str) -> frozenset[str]:
     """Methods called on `path` in the function being run."""
-    node = it.frame.node
+    return uses_in(it, it.frame.node).get(path, frozenset())
+
+
+def uses_in(it: Interpreter, node: Any) -> dict[str, frozenset[str]]:
+    """`method_uses` of a function, looked up once."""
     if node is None:
-        return frozenset()
+        return {}
     table = it.uses.get(id(node))
     if table is None:
         table = it.uses[id(node)] = method_uses(node.body)
-    return table.get(path, frozenset())
-
-
-__all__ = ["LocalModule", "attribute_names", "evaluate", "fold", "method_uses", "text_of", "uses_of"]
+    return table

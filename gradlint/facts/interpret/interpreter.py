@@ -13,7 +13,7 @@ from gradlint.facts.events import Branch, Condition, Event, Exit, GradEdit, Node
 from gradlint.facts.interpret import assign, calls, conditions, expressions, imports, tensors
 from gradlint.facts.interpret.loops import items_of
 from gradlint.facts.model import AttributeWrite, BareExpression, TrainingFacts
-from gradlint.facts.roles import passed
+from gradlint.facts.roles import passed, training_method
 from gradlint.facts.scope import Journal, Scope
 from gradlint.facts.values import (
     ClassValue,
@@ -72,6 +72,8 @@ class Interpreter:
         self.entered: set[int] = set()
         self.contexts: dict[int, list[Context]] = {}
         self.uses: dict[int, dict[str, frozenset[str]]] = {}
+        self.examples: dict[tuple[int, str], Instance | None] = {}
+        self.mentioned: dict[int, set[str]] = {}
         self.births: dict[int, int] = {}
         self.carried: dict[int, int] = {}
         # An id is only a key while its object lives.
@@ -114,6 +116,13 @@ class Interpreter:
             yield
         finally:
             self.recording, self.recording_context = before
+
+    def names_in(self, node: code.For) -> set[str]:
+        """Names that the body of a loop mentions, looked up once."""
+        found = self.mentioned.get(id(node))
+        if found is None:
+            found = self.mentioned[id(node)] = expressions.attribute_names(node.body)
+        return found
 
     def once(self, *key: object) -> bool:
         """Whether a fact should be kept now: not in a trial pass, and not twice for the same key."""
@@ -172,6 +181,10 @@ class Interpreter:
                 receiver, name = expressions.evaluate(self, node.value.base), node.value.name
             text = expressions.text_of(node.value)
             self.facts.bare.append(BareExpression(text, receiver, name, self.place(node.at), self.frame.function))
+        if isinstance(node.value, code.Attribute) and isinstance(value, Method | Unknown):
+            base = expressions.evaluate(self, node.value.base)
+            if training_method(base, node.value.name):
+                expressions.evaluate(self, code.Call(node.value, [], node.at), discarded=True)
         calls.discarded(self, node, value)
         return calls.ends_process(node.value)
 

@@ -90,7 +90,7 @@ def _builds(it: Interpreter, node: code.For) -> bool:
     """Whether a counted loop builds or applies layers, so that it is worth going through one by one."""
     if it.forwards:
         return True
-    names = expressions.attribute_names(node.body)
+    names = it.names_in(node)
     if names & {"backward", "step", "zero_grad"}:
         return False
     return it.frame.function.endswith("__init__") or bool(

@@ -551,6 +551,10 @@ def _unknown(
         inside = [*arguments, *keywords.values()]
         if name not in ("save_pretrained", "save", "log", "generate"):
             return forward.unseen(it, receiver, inside, {}, place)
+    held = tuple(part for part in receiver.touched if role(part) in ("optimizer", "scheduler", "scaler"))
+    if held:
+        # Whoever was given an optimizer may step or clear it in any of its methods.
+        it.emit(Escape(place, it.frame.function, held, hint))
     return calls.unseen(it, arguments, keywords, place, hint, receiver if kind else None)
 
 

@@ -18,7 +18,12 @@ from gradlint.facts.values import Choice, Collection, Constant, Place, Tensor, U
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
 
-_SAME = lambda a: a  # noqa: E731
+
+
+def _same(a: Interval) -> Interval:
+    return a
+
+
 _FIXED: dict[str, Interval] = {
     "sigmoid": UNIT, "softmax": UNIT, "softmin": UNIT, "gumbel_softmax": BIT, "tanh": Interval(-1.0, 1.0, True, True),
     "hardtanh": COSINE, "hardsigmoid": BIT, "softsign": Interval(-1.0, 1.0, True, True), "softplus": POSITIVE,
@@ -37,10 +42,10 @@ _UNARY: dict[str, Callable[[Interval], Interval]] = {
     "log10": logarithm, "sqrt": lambda a: raised(a, 0.5) if a.known else NON_NEGATIVE, "square": lambda a: raised(a, 2.0),
     "neg": negated, "sum": summed, "nansum": summed, "cumsum": summed, "log1p": lambda a: logarithm(added(a, Interval(1.0, 1.0))),
     "rsqrt": lambda a: POSITIVE, "reciprocal": lambda a: divided(Interval(1.0, 1.0), a), "expm1": lambda a: Interval(-1.0, open_low=True),
-    "mean": _SAME, "max": _SAME, "min": _SAME, "amax": _SAME, "amin": _SAME, "median": _SAME, "nanmean": _SAME, "diag": _SAME,
-    "diagonal": _SAME, "gather": _SAME, "masked_select": _SAME, "topk": _SAME, "sort": _SAME, "tril": _SAME, "triu": _SAME,
+    "mean": _same, "max": _same, "min": _same, "amax": _same, "amin": _same, "median": _same, "nanmean": _same, "diag": _same,
+    "diagonal": _same, "gather": _same, "masked_select": _same, "topk": _same, "sort": _same, "tril": _same, "triu": _same,
     "prod": lambda a: summed(a) if a.non_negative else UNKNOWN, "dropout": summed, "logsumexp": lambda a: UNKNOWN,
-    "cummax": _SAME, "detach": _SAME, "float": _SAME, "double": _SAME, "clone": _SAME,
+    "cummax": _same, "detach": _same, "float": _same, "double": _same, "clone": _same,
 }  # fmt: skip
 _IDENTITY = frozenset({"detach", "float", "double", "clone", "contiguous"})
 _BINARY: dict[str, Callable[[Interval, Interval], Interval]] = {
@@ -198,8 +203,10 @@ def _nothing(value: Value) -> bool:
 def _where(op: str, sources: list[Value], keywords: dict[str, Value], place: Place) -> Formula | None:
     if op == "masked_fill":
         value = keywords.get("value", sources[2] if len(sources) > 2 else None)
-        inputs = (formula_of(sources[0]), formula_of(value)) if sources else ()
-        return Formula(op, inputs, hull([i.interval for i in inputs]), place) if inputs else None
+        if not sources:
+            return None
+        first, filling = formula_of(sources[0]), formula_of(value)
+        return Formula(op, (first, filling), hull([first.interval, filling.interval]), place)
     if len(sources) < 3:
         return None
     inputs = tuple(formula_of(source) for source in sources[:3])

@@ -147,11 +147,11 @@ def _combined(it: Interpreter, op: str, left: Value, right: Value, place: Place)
         unknowns = tuple(v for v in (left, right) if isinstance(v, Unknown))
         hint = unknowns[0].hint if unknowns else ""
         touched = tuple(t for u in unknowns for t in (u, *u.touched) if carries_graph(t))
-        result = it.unknown(hint, "call" if touched else "value", touched)
+        unseen = it.unknown(hint, "call" if touched else "value", touched)
         born = [it.births[id(u)] for u in unknowns if id(u) in it.births]
         if born:
-            it.born(result, max(born))
-        return result
+            it.born(unseen, max(born))
+        return unseen
     scaled = isinstance(left, Tensor) != isinstance(right, Tensor)
     chain = None
     if op == "+" and isinstance(left, Tensor) and isinstance(right, Tensor):
