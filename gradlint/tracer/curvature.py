@@ -1,9 +1,9 @@
 """Step length against curvature, and what the real OptimizerSteps did to the loss.
 
-Gradient descent on a quadratic diverges above lr lambda_max = 2, with heavy-ball momentum beta above 2 (1 + beta), with
-Nesterov's above 2 (1 + beta) / (1 + 2 beta). Adam's limit for the preconditioned Hessian is 2 (1 + beta1) / (1 - beta1),
-38 by default (Cohen et al. 2022, "Adaptive gradient methods at the edge of stability"); its preconditioner changes fast
-in the first steps, so for the Adam family the curvature alone decides nothing.
+Gradient descent on a quadratic diverges above lr lambda_max = 2, with heavy-ball momentum beta above 2 (1 + beta),
+with Nesterov's above 2 (1 + beta) / (1 + 2 beta). Adam's limit for the preconditioned Hessian is
+2 (1 + beta1) / (1 - beta1), 38 by default (Cohen et al. 2022, "Adaptive gradient methods at the edge of stability");
+its preconditioner moves fast in the first steps, so for the Adam family the curvature alone decides nothing.
 """
 
 from __future__ import annotations

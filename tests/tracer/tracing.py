@@ -22,6 +22,6 @@ FIXTURES = Path(__file__).parent.parent / "fixtures" / "traces"
 
 @cache
 def trace(script: str | Path, **options: Any) -> TraceRecord:
-    """The record of one script of tests/fixtures/traces (or of an absolute path), with all extra measurements."""
-    settings = {"timeout": 100.0, "threads": 1, "measure": ("curvature", "same-batch"), **options}
+    """The record of one script of tests/fixtures/traces, or of an absolute path; `options` are those of a trace."""
+    settings = {"timeout": 100.0, "threads": 1, **options}
     return run_trace(FIXTURES / script, (), TraceOptions(**settings))
