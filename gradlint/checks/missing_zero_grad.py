@@ -28,9 +28,13 @@ from gradlint.options import Options
 
 @dataclass(frozen=True)
 class _Used:
-    """Gradients that `step` has used: `stale` once a Backward was added to them, `left` once the step's loop was left."""
+    """Gradients that `step` has used: `stale` once a Backward was added to them, `left` once the step's loop was left.
+
+    `cleared` are the parts of the optimizer that were cleared since, where others were not.
+    """
 
     step: Event
+    cleared: frozenset[Value] = frozenset()
     stale: Event | None = None
     left: bool = False
 
@@ -50,10 +54,17 @@ class _Clearing(Machine):
             return _Used(event)
         if isinstance(event, Backward):
             reached = relations.reaches(event, self.optimizer)
+            reached = reached and self._fills_rest(event, used)
             if used is not None and used.stale is None and reached is not False:
                 return replace(used, stale=event)
         elif isinstance(event, (ZeroGrad, GradEdit)) and relations.clears(event.target, self.optimizer) is not False:
-            if used is not None and not used.left:
+            if used is None:
+                return "clean"
+            held = relations.owners(self.optimizer) or []
+            rest = [part for part in relations.uncleared(event.target, self.optimizer) if part not in used.cleared]
+            if rest:
+                return replace(used, cleared=used.cleared | {part for part in held if part not in rest})
+            if not used.left:
                 self.report(used.step, "ok", event)
             return "clean"
         elif isinstance(event, (Escape, Construct, ManualUpdate)) and self._interferes(event):
@@ -66,6 +77,14 @@ class _Clearing(Machine):
         if isinstance(state, _Used) and any(event is state.step for event in walk(loop.body)):
             return replace(state, left=True)
         return state
+
+    def _fills_rest(self, event: Backward, used: _Used | None) -> bool | None:
+        """Whether a backward accumulates into what was left when another part was cleared."""
+        if used is None or not used.cleared:
+            return True
+        tensor = event.tensor
+        rest = [part for part in relations.owners(self.optimizer) or [] if part not in used.cleared]
+        return tensor is not None and any(relations.overlap(root, part) for root in tensor.roots for part in rest)
 
     def _interferes(self, event: Event) -> bool:
         if isinstance(event, Construct):

@@ -57,6 +57,10 @@ class Machine(ABC):
         """The state after `loop` was left."""
         return state
 
+    def again(self, state: State, loop: Repeat) -> State:
+        """The state in which another iteration of `loop` begins."""
+        return state
+
     def finish(self, state: State) -> None:  # noqa: B027
         """The run ended in `state`."""
 
@@ -148,7 +152,7 @@ class _Runner:
             after |= ended | inner.exits.pop("break", set())
             for kind, left in inner.exits.items():
                 outcome.leave_by(kind, left)
-            entering = _bounded(_forget(ended, variant))
+            entering = _bounded({(self.machine.again(state, node), assumed) for state, assumed in _forget(ended, variant)})
         outcome.paths = {(self.machine.leave(state, node), assumed) for state, assumed in _forget(after, variant)}
         for kind in list(outcome.exits):
             outcome.exits[kind] = {

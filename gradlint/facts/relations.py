@@ -86,6 +86,16 @@ def clears(target: Value, optimizer: Value) -> bool | None:
     return overlap(target, optimizer)
 
 
+def uncleared(target: Value, optimizer: Value) -> list[Value]:
+    """What `optimizer` holds and clearing `target` surely leaves; empty if it clears all, or if any of it cannot be seen."""
+    held, cleared = owners(optimizer), owners(target)
+    if held is None or cleared is None or isinstance(optimizer, Optimizer) and not optimizer.known:
+        return []
+    if any(x is not y and _inside(y, x) for x in held for y in cleared):
+        return []
+    return [x for x in held if not any(x is y or _inside(x, y) for y in cleared)]
+
+
 def reaches(backward: Backward, optimizer: Value) -> bool | None:
     """Whether a backward accumulates into what `optimizer` steps."""
     loss = backward.loss

@@ -131,6 +131,18 @@ def criterion_like(value: Value | None) -> bool:
     return isinstance(value, Unknown) and bool(_CRITERION.search(last_name(value.hint)))
 
 
+_TRAINING_METHODS = {
+    "optimizer": frozenset({"zero_grad", "step"}), "scheduler": frozenset({"step"}), "module": frozenset({"train", "eval", "zero_grad"}),
+    "scaler": frozenset({"step", "update", "unscale_"}), "tensor": frozenset({"backward"}), "loss": frozenset({"backward"}),
+}  # fmt: skip
+
+
+def training_method(receiver: Value | None, name: str) -> bool:
+    """Whether `receiver.name` is a method that a training loop calls: `optimizer.step`, `model.eval`, `loss.backward`."""
+    kind = role(receiver) or ("loss" if loss_like(receiver) else "")
+    return name in _TRAINING_METHODS.get(kind, frozenset())
+
+
 def interesting(value: Value | None) -> bool:
     """Whether it matters that a value is handed to code that cannot be seen."""
     if value is None or isinstance(value, (Constant, External)):
