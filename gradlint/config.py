@@ -143,7 +143,9 @@ def load(path: Path, note: Callable[[str], None] = lambda path: None, seen: tupl
         elif key not in KEYS:
             raise ConfigError(f"{where(path, text, key)}: unknown key `{key}`{suggestion(key, [*KEYS, 'extend'])}")
         else:
-            values[KEYS[key].name] = _value(KEYS[key].metadata["kind"], value, key, where(path, text, key))
+            values[KEYS[key].name] = _value(
+                KEYS[key].metadata["kind"], value, key, lambda word: where(path, text, word)
+            )
     if "per_file_ignores" in values:
         values["per_file_ignores"] = {**base.per_file_ignores, **values["per_file_ignores"]}
     if "rules" in values:
@@ -204,7 +206,9 @@ def _extended(path: Path, text: str, value: object) -> Path:
     return target
 
 
-def _value(kind: str, value: object, key: str, origin: str) -> Any:
+def _value(kind: str, value: object, key: str, locate: Callable[[str], str]) -> Any:
+    """A checked value; `locate` gives `file:line` of a key."""
+    origin = locate(key)
     if kind in ("bool", "str"):
         if not isinstance(value, bool if kind == "bool" else str):
             raise ConfigError(f"{origin}: `{key}` is not {'true or false' if kind == 'bool' else 'a string'}")
@@ -216,9 +220,9 @@ def _value(kind: str, value: object, key: str, origin: str) -> Any:
     if not isinstance(value, dict):
         raise ConfigError(f"{origin}: `{key}` is not a table")
     if kind == "codes-table":
-        return {pattern: _value("codes", codes, pattern, origin) for pattern, codes in value.items()}
+        return {pattern: _value("codes", codes, pattern, locate) for pattern, codes in value.items()}
     if kind == "rules":
-        return {name: _rule(name, options, origin) for name, options in value.items()}
+        return {name: _rule(name, options, locate(name)) for name, options in value.items()}
     return value
 
 

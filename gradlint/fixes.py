@@ -29,7 +29,8 @@ def apply(data: bytes, path: str, fixes: Iterable[tuple[int | None, Fix]]) -> tu
     """The file's new bytes and how many fixes went in.
 
     A fix whose edits touch those of an earlier one is left for the next round. Everything outside the edits stays byte
-    for byte. Raises SourceError if the result would not be Python, or if a notebook could not be written back as it was.
+    for byte. Raises SourceError if the result would not be Python, or if a notebook could not be written back as it
+    was.
     """
     chosen = _without_conflicts(fixes)
     if not chosen:

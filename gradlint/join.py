@@ -51,10 +51,8 @@ class Joiner:
 
     def _is_wanted(self, finding: Finding, outcome: Outcome) -> bool:
         """A finding in an imported file has to pass that file's own settings."""
-        if finding.path == outcome.path:
-            return True
         settings = self._engine.settings(finding.path)
-        if excluded_by_patterns(os.path.abspath(finding.path), settings):
+        if finding.path != outcome.path and excluded_by_patterns(os.path.abspath(finding.path), settings):
             return False
         return finding.rule in self._engine.plan(settings).selected
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gradlint.cache import digest_of
 from gradlint.catalog import Catalog, RuleSpec
 from gradlint.config import RuleOptions, Settings
 from gradlint.errors import ConfigError
@@ -49,8 +50,15 @@ def make(settings: Settings, catalog: Catalog, registry: Registry) -> Plan:
     told = repr(
         (checks, [(name, sorted(options[name].items())) for name in checks], settings.strict, settings.extend_rules)
     )
+    told += repr(
+        [(str(path), digest_of(str(path))) for folder in settings.extend_rules for path in _files(Path(folder))]
+    )
     key = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
     return Plan(selected, checks, options, tuple(Path(folder) for folder in settings.extend_rules), key)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in (".py", ".yaml"))
 
 
 def _defaults(rule: RuleSpec) -> dict[str, Value]:

@@ -34,6 +34,8 @@ class Report:
     unsafe_fixes: bool = False
     colour: bool = False
     quiet: bool = False
+    is_whole: bool = True
+    """False if some file could not be examined: then no findings do not mean that all is well."""
 
 
 class Sources:

@@ -56,8 +56,13 @@ def resolve(selector: Selector, rules: Mapping[str, RuleSpec]) -> list[RuleSpec]
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`; did you mean X?`, or nothing."""
     table = {item.lower(): item for item in known}
-    near = difflib.get_close_matches(word.lower(), table, 1)
-    return f"; did you mean `{table[near[0]]}`?" if near else ""
+    word = word.lower()
+
+    def likeness(item: str) -> tuple[float, int]:
+        return difflib.SequenceMatcher(None, word, item).ratio(), sum(map(str.__eq__, item, word))
+
+    best = max(difflib.get_close_matches(word, table, len(table) or 1), key=likeness, default=None)
+    return f"; did you mean `{table[best]}`?" if best else ""
 
 
 def select(

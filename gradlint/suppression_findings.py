@@ -26,11 +26,10 @@ def unknown_finding(source: Source, comment: Comment, code: str, range: Range, n
         near = difflib.get_close_matches(code, VERBS, 1)
         hint = f"; did you mean `{near[0]}`?" if near else f"; known are {', '.join(VERBS)}"
         return Finding("unknown-code-in-suppression", source.path, range, {"what": f"directive `{code}`", "hint": hint})
-    near = difflib.get_close_matches(code.lower(), names, 1)
+    near = [] if code[-1:].isdigit() else difflib.get_close_matches(code.lower(), names, 1)
     if near:
-        word = near[0].upper() if near[0] not in names.values() else near[0]
-        fix = Fix(f"Write `{word}`", (Edit(range, word),), Applicability.UNSAFE)
-        hint = f"; did you mean `{word}`?"
+        fix = Fix(f"Write `{near[0]}`", (Edit(range, near[0]),), Applicability.UNSAFE)
+        hint = f"; did you mean `{near[0]}`?"
     else:
         fix = Fix("Remove the unknown code", (without(source, comment, [code]),), Applicability.SAFE)
         hint = ""

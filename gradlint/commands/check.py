@@ -88,6 +88,8 @@ def main(arguments: list[str]) -> int:
 
     engine = engine_for({})
     try:
+        if settings.needs_check:
+            engine.plan(settings)
         paths = [options.stdin_filename or NAMELESS if path == STDIN else path for path in options.paths]
         files, problems = engine.discover(paths or ["."])
         if options.show_files:
@@ -115,7 +117,7 @@ def main(arguments: list[str]) -> int:
     if not files and not problems:
         print("gradlint: no Python files or notebooks under the given paths", file=sys.stderr)
         recorder.storable = False
-    report.quiet = options.quiet
+    report.quiet, report.is_whole = options.quiet, not problems
     report.colour = _colour(options) and not options.output_file
     text = "".join(_statistics(report) if options.statistics else render(report))
     code = 1 if report.diagnostics and not options.exit_zero else 0

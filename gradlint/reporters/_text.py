@@ -29,6 +29,8 @@ def summary(report: Report) -> Iterator[str]:
     if report.quiet:
         return
     fixed = sum(report.fixed.values())
+    if not report.diagnostics and not report.is_whole:
+        return
     if not report.diagnostics:
         text = f"Fixed {_count(fixed, 'finding')}; nothing is left." if fixed else "All checks passed!"
         yield paint(text, "good", report.colour) + "\n"
