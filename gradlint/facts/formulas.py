@@ -1,7 +1,7 @@
 """Formulas: how a number was computed and between which bounds it must lie.
 
-Bounds are those of real arithmetic: `softmax` lies in (0, 1) although float32 rounds its ends. An open end is approached but
-never taken; `known` is False where nothing is known, which is not the same as a range without bounds.
+Bounds are those of real arithmetic: `softmax` lies in (0, 1) although float32 rounds its ends. An open end is approached
+but never taken; `known` is False where nothing is known, which is not the same as a range without bounds.
 """
 
 from __future__ import annotations
@@ -76,7 +76,12 @@ class Formula:
         """Whether both compute the same thing from the same leaves."""
         if self is other:
             return True
-        if self.op in ("leaf", "item") or self.op != other.op or self.number != other.number or len(self.inputs) != len(other.inputs):
+        if (
+            self.op in ("leaf", "item")
+            or self.op != other.op
+            or self.number != other.number
+            or len(self.inputs) != len(other.inputs)
+        ):
             return False
         if self.op == "number":
             return True
@@ -94,7 +99,10 @@ def hull(intervals: list[Interval]) -> Interval:
         return UNKNOWN
     low, high = min(i.low for i in intervals), max(i.high for i in intervals)
     return Interval(
-        low, high, all(i.open_low for i in intervals if i.low == low), all(i.open_high for i in intervals if i.high == high)
+        low,
+        high,
+        all(i.open_low for i in intervals if i.low == low),
+        all(i.open_high for i in intervals if i.high == high),
     )
 
 
@@ -177,7 +185,9 @@ def logarithm(a: Interval) -> Interval:
     """log(a)."""
     if not a.known or not a.non_negative:
         return UNKNOWN
-    return Interval(log(a.low) if a.low > 0 else -inf, log(a.high) if 0 < a.high < inf else inf, a.open_low, a.open_high)
+    return Interval(
+        log(a.low) if a.low > 0 else -inf, log(a.high) if 0 < a.high < inf else inf, a.open_low, a.open_high
+    )
 
 
 def absolute(a: Interval) -> Interval:
@@ -198,7 +208,10 @@ def clamped(a: Interval, low: float | None, high: float | None) -> Interval:
         return UNKNOWN if low is None and high is None else Interval(bottom, top)
     keep_low, keep_high = a.low > bottom, a.high < top
     return Interval(
-        max(a.low, bottom), min(a.high, top) if a.high > bottom else bottom, a.open_low and keep_low, a.open_high and keep_high
+        max(a.low, bottom),
+        min(a.high, top) if a.high > bottom else bottom,
+        a.open_low and keep_low,
+        a.open_high and keep_high,
     )
 
 

@@ -9,15 +9,32 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts import formulas
 from gradlint.facts.formulas import (
-    BIT, COSINE, EVERYTHING, NON_NEGATIVE, POSITIVE, UNIT, UNKNOWN, Formula, Interval, absolute, added, clamped, divided, exponential, hull,
-    logarithm, multiplied, negated, raised, summed,
+    BIT,
+    COSINE,
+    EVERYTHING,
+    NON_NEGATIVE,
+    POSITIVE,
+    UNIT,
+    UNKNOWN,
+    Formula,
+    Interval,
+    absolute,
+    added,
+    clamped,
+    divided,
+    exponential,
+    hull,
+    logarithm,
+    multiplied,
+    negated,
+    raised,
+    summed,
 )  # fmt: skip
 from gradlint.facts.model import Calculation
 from gradlint.facts.values import Choice, Collection, Constant, Place, Tensor, Unknown, Value, number
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
-
 
 
 def _same(a: Interval) -> Interval:
@@ -28,22 +45,31 @@ _FIXED: dict[str, Interval] = {
     "sigmoid": UNIT, "softmax": UNIT, "softmin": UNIT, "gumbel_softmax": BIT, "tanh": Interval(-1.0, 1.0, True, True),
     "hardtanh": COSINE, "hardsigmoid": BIT, "softsign": Interval(-1.0, 1.0, True, True), "softplus": POSITIVE,
     "log_softmax": Interval(-inf, 0.0), "logsigmoid": Interval(-inf, 0.0, open_high=True), "relu6": Interval(0.0, 6.0),
-    "elu": EVERYTHING, "gelu": EVERYTHING, "silu": EVERYTHING, "mish": EVERYTHING, "leaky_relu": EVERYTHING, "prelu": EVERYTHING,
-    "std": NON_NEGATIVE, "var": NON_NEGATIVE, "norm": NON_NEGATIVE, "vector_norm": NON_NEGATIVE, "matrix_norm": NON_NEGATIVE,
+    "elu": EVERYTHING, "gelu": EVERYTHING, "silu": EVERYTHING, "mish": EVERYTHING, "leaky_relu": EVERYTHING,
+    "prelu": EVERYTHING,
+    "std": NON_NEGATIVE, "var": NON_NEGATIVE, "norm": NON_NEGATIVE, "vector_norm": NON_NEGATIVE,
+    "matrix_norm": NON_NEGATIVE,
     "cdist": NON_NEGATIVE, "pairwise_distance": NON_NEGATIVE, "dist": NON_NEGATIVE, "bincount": NON_NEGATIVE,
-    "cosine_similarity": COSINE, "normalize": COSINE, "sin": COSINE, "cos": COSINE, "erf": COSINE, "sign": COSINE, "rand": BIT,
+    "cosine_similarity": COSINE, "normalize": COSINE, "sin": COSINE, "cos": COSINE, "erf": COSINE, "sign": COSINE,
+    "rand": BIT,
     "rand_like": BIT, "zeros": Interval(0.0, 0.0), "zeros_like": Interval(0.0, 0.0), "ones": Interval(1.0, 1.0),
     "ones_like": Interval(1.0, 1.0), "eq": BIT, "ne": BIT, "gt": BIT, "lt": BIT, "ge": BIT, "le": BIT, "isnan": BIT,
-    "logical_and": BIT, "logical_or": BIT, "logical_not": BIT, "one_hot": BIT, "acos": Interval(0.0, 3.1416), "asin": UNKNOWN,
+    "logical_and": BIT, "logical_or": BIT, "logical_not": BIT, "one_hot": BIT, "acos": Interval(0.0, 3.1416),
+    "asin": UNKNOWN,
     "randn": EVERYTHING, "randn_like": EVERYTHING, "stft": EVERYTHING,
 }  # fmt: skip
 _UNARY: dict[str, Callable[[Interval], Interval]] = {
     "relu": lambda a: clamped(a, 0.0, None), "abs": absolute, "exp": exponential, "log": logarithm, "log2": logarithm,
-    "log10": logarithm, "sqrt": lambda a: raised(a, 0.5) if a.known else NON_NEGATIVE, "square": lambda a: raised(a, 2.0),
-    "neg": negated, "sum": summed, "nansum": summed, "cumsum": summed, "log1p": lambda a: logarithm(added(a, Interval(1.0, 1.0))),
-    "rsqrt": lambda a: POSITIVE, "reciprocal": lambda a: divided(Interval(1.0, 1.0), a), "expm1": lambda a: Interval(-1.0, open_low=True),
-    "mean": _same, "max": _same, "min": _same, "amax": _same, "amin": _same, "median": _same, "nanmean": _same, "diag": _same,
-    "diagonal": _same, "gather": _same, "masked_select": _same, "topk": _same, "sort": _same, "tril": _same, "triu": _same,
+    "log10": logarithm, "sqrt": lambda a: raised(a, 0.5) if a.known else NON_NEGATIVE, "square": lambda a: raised(a,
+    2.0),
+    "neg": negated, "sum": summed, "nansum": summed, "cumsum": summed, "log1p": lambda a: logarithm(added(a,
+    Interval(1.0, 1.0))),
+    "rsqrt": lambda a: POSITIVE, "reciprocal": lambda a: divided(Interval(1.0, 1.0), a),
+    "expm1": lambda a: Interval(-1.0, open_low=True),
+    "mean": _same, "max": _same, "min": _same, "amax": _same, "amin": _same, "median": _same, "nanmean": _same,
+    "diag": _same,
+    "diagonal": _same, "gather": _same, "masked_select": _same, "topk": _same, "sort": _same, "tril": _same,
+    "triu": _same,
     "prod": lambda a: summed(a) if a.non_negative else UNKNOWN, "dropout": summed, "logsumexp": lambda a: UNKNOWN,
     "cummax": _same, "detach": _same, "float": _same, "double": _same, "clone": _same,
 }  # fmt: skip
@@ -54,8 +80,10 @@ _BINARY: dict[str, Callable[[Interval, Interval], Interval]] = {
 }  # fmt: skip
 _OPERATORS = {
     "add": "+", "sub": "-", "subtract": "-", "mul": "*", "multiply": "*", "div": "/", "true_divide": "/", "divide": "/",
-    "matmul": "@", "mm": "@", "bmm": "@", "pow": "**", "arccos": "acos", "arcsin": "asin", "clip": "clamp", "absolute": "abs",
-    "negative": "neg", "dropout1d": "dropout", "dropout2d": "dropout", "dropout3d": "dropout", "feature_alpha_dropout": "dropout",
+    "matmul": "@", "mm": "@", "bmm": "@", "pow": "**", "arccos": "acos", "arcsin": "asin", "clip": "clamp",
+    "absolute": "abs",
+    "negative": "neg", "dropout1d": "dropout", "dropout2d": "dropout", "dropout3d": "dropout",
+    "feature_alpha_dropout": "dropout",
     "concat": "cat", "concatenate": "cat", "hstack": "cat", "vstack": "cat", "stack": "cat",
 }  # fmt: skip
 _LOSS_NAMES = re.compile(r"loss|criterion|objective|penalt|divergence|regulari[sz]|nll|energy", re.IGNORECASE)
@@ -85,8 +113,8 @@ def formula_of(value: Value | None) -> Formula:
             value.formula = Formula("leaf", (), UNKNOWN, value.place if isinstance(value, Tensor) else None, value)
         return value.formula
     if isinstance(value, Choice):
-        found = formulas.joined([formula_of(option) for option in value.options])
-        return found if found is not None else Formula("leaf", (), UNKNOWN, value=value)
+        joined = formulas.joined([formula_of(option) for option in value.options])
+        return joined if joined is not None else Formula("leaf", (), UNKNOWN, value=value)
     return Formula("leaf", (), UNKNOWN, value=value)
 
 
@@ -98,12 +126,23 @@ def set_formula(result: Value, formula: Formula) -> None:
             formula.value = result
 
 
-def operation(it: Interpreter, op: str, sources: list[Value], result: Value, place: Place, keywords: dict[str, Value] | None = None) -> None:
+def operation(
+    it: Interpreter,
+    op: str,
+    sources: list[Value],
+    result: Value,
+    place: Place,
+    keywords: dict[str, Value] | None = None,
+) -> None:
     """Note `result = op(*sources)` where the operation is known; in place, the first source becomes the result."""
     in_place = op.endswith("_") and not op.startswith("_")
     op = op.rstrip("_") if in_place else op
     op = _OPERATORS.get(op, op)
-    target = result.items[0] if isinstance(result, Collection) and result.items and op in ("max", "min", "topk", "sort", "median") else result
+    target = (
+        result.items[0]
+        if isinstance(result, Collection) and result.items and op in ("max", "min", "topk", "sort", "median")
+        else result
+    )
     if not isinstance(target, (Tensor, Unknown)) or (not in_place and any(target is source for source in sources)):
         return
     made = _formula(op, sources, keywords or {}, place)
@@ -192,7 +231,9 @@ def _clamp(op: str, sources: list[Value], keywords: dict[str, Value], place: Pla
     low = keywords.get("min", rest[0] if rest and op != "clamp_max" else None)
     high = keywords.get("max", rest[-1] if rest and (op == "clamp_max" or len(rest) > 1) else None)
     bottom, top = number(low), number(high)
-    unseen = (low is not None and bottom is None and not _nothing(low)) or (high is not None and top is None and not _nothing(high))
+    unseen = (low is not None and bottom is None and not _nothing(low)) or (
+        high is not None and top is None and not _nothing(high)
+    )
     return Formula("clamp", (first,), UNKNOWN if unseen else clamped(first.interval, bottom, top), place)
 
 
