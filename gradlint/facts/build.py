@@ -289,9 +289,8 @@ class _Lowering:
 
     def evaluate(self, node: cst.Expr, twin: ast.stmt) -> list[Stmt]:
         value = self.header(twin, lambda: self.expr(node.value))
-        return [] if isinstance(value, (code.Literal, code.Other)) and not getattr(value, "parts", ()) else [
-            code.Evaluate(value, self._lines.span(twin))
-        ]  # fmt: skip
+        idle = isinstance(value, code.Literal) or (isinstance(value, code.Other) and not value.parts and value.kind != "yield")
+        return [] if idle else [code.Evaluate(value, self._lines.span(twin))]
 
     def assign(self, node: cst.Assign, twin: ast.stmt) -> list[Stmt]:
         targets, value = self.header(twin, lambda: ([self.expr(t.target) for t in node.targets], self.expr(node.value)))

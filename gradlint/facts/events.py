@@ -241,8 +241,22 @@ def walk(nodes: list[Node]) -> list[Event]:
     return found
 
 
+def repeats(nodes: list[Node]) -> list[Repeat]:
+    """All loops of a tree, outer ones before inner ones."""
+    found: list[Repeat] = []
+    for node in nodes:
+        if isinstance(node, Repeat):
+            found.append(node)
+        if isinstance(node, Branch):
+            for arm in node.arms:
+                found.extend(repeats(arm))
+        elif isinstance(node, (Repeat, Within, Call)):
+            found.extend(repeats(node.body))
+    return found
+
+
 __all__ = [
     "Accumulate", "Backward", "Branch", "Call", "ClipGrad", "Condition", "Construct", "Escape", "Event", "Exit",
     "Forward", "GradEdit", "ManualUpdate", "ModeSwitch", "Node", "Optimizer", "OptimizerStep", "Rebind", "Repeat", "Run",
-    "Scaler", "ScalerUpdate", "SchedulerStep", "TakeSnapshot", "Unscale", "Within", "ZeroGrad", "walk",
+    "Scaler", "ScalerUpdate", "SchedulerStep", "TakeSnapshot", "Unscale", "Within", "ZeroGrad", "repeats", "walk",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gradlint.facts.events import Backward, Escape
 from gradlint.facts.interpret import modules
-from gradlint.facts.roles import role
+from gradlint.facts.roles import loss_like, role
 from gradlint.facts.values import (
     Choice,
     Collection,
@@ -59,9 +59,19 @@ def overlap(left: Value, right: Value) -> bool | None:
         # Two optimizers that nobody can look into are taken to hold different parameters.
         return False
     a, b = owners(left), owners(right)
+    if (a is None or b is None) and isinstance(left, Optimizer) and isinstance(right, Optimizer):
+        # Two optimizers built over different things that nobody can look into are taken to hold different parameters.
+        a, b = _sources(left), _sources(right)
     if a is None or b is None:
         return None
     return any(x is y or _inside(x, y) or _inside(y, x) for x in a for y in b)
+
+
+def _sources(optimizer: Optimizer) -> list[Value] | None:
+    """What an optimizer's parameters were asked of, seen or not; None if that cannot be told."""
+    if not all(isinstance(part, Parameters) for part in optimizer.parameters):
+        return None
+    return [owner for part in optimizer.parameters if isinstance(part, Parameters) for owner in part.owners]
 
 
 def _options(value: Value) -> tuple[Value, ...]:
@@ -107,6 +117,13 @@ def reaches(backward: Backward, optimizer: Value) -> bool | None:
             return True
         return None if None in answers or loss.mystery else False
     return None
+
+
+def may_fill(event: Escape, optimizer: Value) -> bool:
+    """Whether a callee that cannot be seen may leave gradients in what `optimizer` steps."""
+    if takes(event, optimizer):
+        return True
+    return any(loss_like(value) or role(value) == "module" and overlap(value, optimizer) is not False for value in event.values)
 
 
 def takes(event: Escape, value: Value) -> bool:

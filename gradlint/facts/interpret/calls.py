@@ -144,7 +144,7 @@ def _factory_like(callee: Unknown) -> bool:
     name = last_name(callee.hint)
     return (
         callee.origin == "import"
-        or name[:1].isupper()
+        or (name[:1].isupper() and callee.origin != "call")
         or name.startswith(("get_", "build_", "make_", "create_", "load_", "save_"))
     )
 
@@ -241,6 +241,8 @@ def enter(
         frame.ready = it.frame.ready if it.frame.receiver is function.receiver else False
     elif it.frames and it.frame.receiver is function.receiver:
         frame.ready = it.frame.ready
+    if it.resume is not None and _is_context_manager(node):
+        frame.resume, it.resume = it.resume, None
     statement = it.statement
     _bind_parameters(it, frame, function, arguments, keywords)
     it.frames.append(frame)
@@ -262,6 +264,12 @@ def enter(
     if not frame.returns:
         return NONE
     return merge([*frame.returns] if ended is not None else [*frame.returns, NONE])
+
+
+def _is_context_manager(node: code.Function | code.Lambda) -> bool:
+    return any(
+        last_name(expressions.text_of(decorator)) == "contextmanager" for decorator in getattr(node, "decorators", ())
+    )
 
 
 def _note(it: Interpreter, node: code.Function | code.Lambda, name: str, function: FunctionValue) -> None:
@@ -520,6 +528,14 @@ def entered(it: Interpreter, value: Value) -> Value:
         if hit is not None and isinstance(hit[0], FunctionValue):
             return enter(it, bound(hit[0], value, hit[1]), [], {}, it.place(None))
     return value
+
+
+def left(it: Interpreter, value: Value) -> None:
+    """The end of `with value:` for an object of the project."""
+    if isinstance(value, Instance):
+        hit = value.cls.find("__exit__")
+        if hit is not None and isinstance(hit[0], FunctionValue):
+            enter(it, bound(hit[0], value, hit[1]), [NONE, NONE, NONE], {}, it.place(None))  # type: ignore[arg-type]
 
 
 def record(

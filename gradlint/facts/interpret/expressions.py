@@ -246,11 +246,23 @@ def _compare(it: Interpreter, expr: code.Compare) -> Value:
         ):
             found = any(constant(item) == left.value for item in right.items)
             return Constant(found is (op == "in"))
+        if op in ("in", "not in") and isinstance(left, Constant) and isinstance(right, Constant):
+            if isinstance(left.value, str) and isinstance(right.value, str) and "…" not in (left.value, right.value):
+                return Constant((left.value in right.value) is (op == "in"), left.default or right.default)
+        if op in ("is", "is not", "==", "!=") and isinstance(left, External) and isinstance(right, External):
+            return Constant((left.name == right.name) is (op in ("is", "==")))
+        if op in ("is", "is not") and isinstance(right, Constant) and right.value is None and _stored(left):
+            return Constant(op == "is not")
         if op in ("is", "is not") and isinstance(right, Constant) and right.value is None and _surely_object(left):
             return Constant(op == "is not", default=True)
     result = it.unknown("comparison")
     ranges.leaf(result, BIT, "compare")
     return result
+
+
+def _stored(value: Value) -> bool:
+    """Whether a value is the parameter of a layer whose arguments say that it has it."""
+    return isinstance(value, Tensor) and value.parameter and isinstance(value.owner, Layer) and value.attribute in ("weight", "bias")
 
 
 def _surely_object(value: Value) -> bool:
@@ -359,6 +371,13 @@ def _other(it: Interpreter, expr: code.Other) -> Value:
         value = evaluate(it, part)
         if expr.kind == "yield":
             it.frame.returns.append(value)
+    if expr.kind == "yield" and it.frame.resume is not None:
+        frame = it.frames.pop()
+        action, frame.resume = frame.resume, None
+        try:
+            action(frame.returns[-1] if frame.returns else Constant(None))
+        finally:
+            it.frames.append(frame)
     if expr.kind == "string":
         return Constant("…", default=True)
     return it.unknown()

@@ -48,6 +48,7 @@ class Frame:
     owner: ClassValue | None = None
     returns: list[Value] = field(default_factory=list)
     ready: bool | None = None
+    resume: Callable[[Value], None] | None = None
 
 
 class Interpreter:
@@ -67,6 +68,7 @@ class Interpreter:
         self.forwards: list[Instance | None] = []
         self.reads: set[str] = set()
         self.fuel = FUEL
+        self.resume: Callable[[Value], None] | None = None
         self.counter = 0
         self.statement: Span = (1, 1, 1, 1)
         self.entered: set[int] = set()
@@ -317,12 +319,27 @@ class Interpreter:
         if index == len(node.items):
             return self.block(node.body)
         expr, target = node.items[index]
+        endings: list[str | None] = []
+
+        def body(entered: Value) -> None:
+            if target is not None:
+                assign.bind(self, target, entered, node.at)
+            endings.append(self._enter(node, index + 1))
+
+        # A local generator under `contextmanager` runs the body where it yields.
+        self.resume = body if isinstance(expr, code.Call) else None
         value = expressions.evaluate(self, expr)
+        self.resume = None
+        if endings:
+            return endings[-1]
         context = value if isinstance(value, Context) else None
+        entered = calls.entered(self, value)
         if target is not None:
-            assign.bind(self, target, calls.entered(self, value), node.at)
+            assign.bind(self, target, entered, node.at)
         if context is None:
-            return self._enter(node, index + 1)
+            ended = self._enter(node, index + 1)
+            calls.left(self, value)
+            return ended
         return self.under(context, lambda: self._enter(node, index + 1))
 
     def under(self, context: Context, action: Callable[[], str | None]) -> str | None:

@@ -1,0 +1,25 @@
+"""GL103: a step that stands before the backward of its iteration and finds only cleared gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts.feeding import meals
+from gradlint.facts.model import TrainingFacts
+from gradlint.options import Options
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Report steps that the previous iteration's gradients never reach, because they are cleared in between."""
+    seen: set[object] = set()
+    for run in facts.runs:
+        for meal in meals(run):
+            if "early" not in meal.kinds or meal.kinds & {"fed", "wiped"} or meal.backward is None or meal.step.place in seen:
+                continue
+            seen.add(meal.step.place)
+            values = {
+                "optimizer": facts.name_of(meal.step.optimizer, "optimizer"),
+                "backward_line": meal.backward.place.at[0],
+            }
+            yield Finding("step-before-backward", meal.step.place.path, Range(*meal.step.place.at), values)

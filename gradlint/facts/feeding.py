@@ -1,0 +1,109 @@
+"""What a step of an optimizer finds in the gradients: fresh ones, wiped ones, none at all.
+
+Clear, backward and step follow one another in a circle; which of them is misplaced depends on where the iteration begins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from gradlint.facts import relations
+from gradlint.facts.events import (
+    Backward, Construct, Escape, Event, GradEdit, Node, OptimizerStep, Repeat, Run, ZeroGrad, repeats, walk,
+)  # fmt: skip
+from gradlint.facts.protocol import Machine, State
+from gradlint.facts.values import Manager, Optimizer, Unknown, Value
+
+
+@dataclass(frozen=True)
+class _Gradients:
+    """`kind` is unknown, empty, filled or wiped; `again` tells that an iteration ended since the backward."""
+
+    kind: str
+    backward: Backward | None = None
+    clear: Event | None = None
+    again: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Meal:
+    """All that one step finds, over every path to it.
+
+    `kinds`: `fed` with gradients, `wiped` by a clear after this iteration's backward, `early` before this iteration's
+    backward and after a clear, `empty` with no backward since the clear or the construction, `unknown`.
+    """
+
+    step: OptimizerStep
+    kinds: set[str] = field(default_factory=set)
+    backward: Backward | None = None
+    clear: Event | None = None
+
+
+class _Feeding(Machine):
+    start = _Gradients("unknown")
+
+    def __init__(self, optimizer: Value, tree: list[Node]) -> None:
+        super().__init__()
+        self.optimizer = optimizer
+        self.meals: dict[int, Meal] = {}
+        self.rounds = {loop.number for loop in repeats(tree) if self._whole(loop)}
+
+    def _whole(self, loop: Repeat) -> bool:
+        inside = walk(loop.body)
+        steps = any(isinstance(e, OptimizerStep) and e.optimizer is self.optimizer for e in inside)
+        return steps and any(isinstance(e, Backward) and relations.reaches(e, self.optimizer) is not False for e in inside)
+
+    def on(self, state: State, event: Event) -> State:
+        assert isinstance(state, _Gradients)
+        if isinstance(event, OptimizerStep) and event.optimizer is self.optimizer:
+            self._eat(state, event)
+        elif isinstance(event, Backward) and relations.reaches(event, self.optimizer) is not False:
+            return _Gradients("filled", event)
+        elif isinstance(event, GradEdit) and relations.clears(event.target, self.optimizer) is not False:
+            return _Gradients("filled")
+        elif isinstance(event, ZeroGrad):
+            return self._cleared(state, event)
+        elif isinstance(event, Escape) and relations.may_fill(event, self.optimizer):
+            return _Gradients("unknown")
+        elif isinstance(event, Construct) and event.value is self.optimizer and state.kind == "unknown":
+            return _Gradients("empty")
+        return state
+
+    def _cleared(self, state: _Gradients, event: ZeroGrad) -> State:
+        clears = relations.clears(event.target, self.optimizer)
+        if clears is False or relations.uncleared(event.target, self.optimizer):
+            return state
+        if clears is None:
+            return _Gradients("unknown")
+        if state.kind == "filled" and state.backward is not None:
+            return replace(state, kind="wiped", clear=event)
+        return state if state.kind == "wiped" else _Gradients("empty")
+
+    def _eat(self, state: _Gradients, step: OptimizerStep) -> None:
+        meal = self.meals.setdefault(id(step), Meal(step))
+        if state.kind == "wiped":
+            meal.kinds.add("early" if state.again else "wiped")
+            meal.backward, meal.clear = state.backward, state.clear
+        else:
+            meal.kinds.add("fed" if state.kind == "filled" else state.kind)
+
+    def again(self, state: State, loop: Repeat) -> State:
+        assert isinstance(state, _Gradients)
+        if state.backward is not None and loop.number in self.rounds:
+            return replace(state, again=True)
+        return state
+
+
+def meals(run: Run) -> list[Meal]:
+    """What the steps of a run find, one entry for each step of an optimizer that can be told from others."""
+    found: list[Meal] = []
+    stepped = dict.fromkeys(e.optimizer for e in walk(run.tree) if isinstance(e, OptimizerStep))
+    for optimizer in stepped:
+        if isinstance(optimizer, Manager) or (isinstance(optimizer, Unknown) and optimizer.origin == "item"):
+            continue
+        if isinstance(optimizer, Optimizer) and (not optimizer.known or optimizer.managed == "deepspeed"):
+            continue
+        machine = _Feeding(optimizer, run.tree)
+        machine.run(run.tree)
+        found.extend(machine.meals.values())
+    return found
