@@ -54,11 +54,12 @@ class ZeroGrad(Event):
 
 @dataclass(slots=True, eq=False)
 class OptimizerStep(Event):
-    """`via` is the scaler or framework that steps it; `closure` was passed to step."""
+    """`via` is the scaler or framework that steps it; `closure` was passed to step and gave back `returned`."""
 
     optimizer: Value
     via: Value | None = None
     closure: Value | None = None
+    returned: Value | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -141,7 +141,10 @@ class Instance(Value):
 
 @dataclass(slots=True, eq=False)
 class Layer(Value):
-    """A module of an installed package: `torch.nn.Linear(784, 10)`; containers keep their children."""
+    """A module of an installed package: `torch.nn.Linear(784, 10)`; containers keep their children.
+
+    `started` holds how each of its parameters was set, by name: an Initialiser, AS_BUILT, or a Choice where branches differ.
+    """
 
     kind: str
     arguments: list[Value]
@@ -150,11 +153,16 @@ class Layer(Value):
     children: list[Value] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     complete: bool = True
-    initialised: Initialiser | None = None
+    started: dict[str, Value] = field(default_factory=lambda: {"weight": AS_BUILT, "bias": AS_BUILT})
 
     @property
     def name(self) -> str:
         return self.kind.rpartition(".")[2]
+
+    @property
+    def initialised(self) -> Initialiser | None:
+        """How its weight was set last, None as it was built; of kind `unknown` where that depends on a branch."""
+        return started(self.started, "weight")
 
     def argument(self, position: int, keyword: str) -> Value | None:
         """The value passed for one parameter, or None."""
@@ -171,6 +179,18 @@ class Initialiser(Value):
     arguments: list[Value]
     keywords: dict[str, Value]
     place: Place | None
+
+
+AS_BUILT: Initialiser = Initialiser("default", [], {}, None)
+UNKNOWN_START: Initialiser = Initialiser("unknown", [], {}, None)
+
+
+def started(store: dict[str, Value], name: str) -> Initialiser | None:
+    """How the parameter `name` was set last; None as it was built."""
+    value = store.get(name, AS_BUILT)
+    if value is AS_BUILT:
+        return None
+    return value if isinstance(value, Initialiser) else UNKNOWN_START
 
 
 @dataclass(slots=True, eq=False)
@@ -191,6 +211,8 @@ class Parameters(Value):
 
 @dataclass(slots=True, eq=False)
 class Optimizer(Value):
+    """A torch optimizer, or one of the project (`known` is False); `closure` where its `step` cannot do without one."""
+
     kind: str
     parameters: tuple[Value, ...]
     settings: dict[str, Value]
@@ -198,10 +220,11 @@ class Optimizer(Value):
     known: bool = True
     groups: tuple[dict[str, Value], ...] = ()
     managed: str = ""
+    closure: bool = False
 
     @property
     def name(self) -> str:
-        return self.kind.rpartition(".")[2]
+        return self.kind.rpartition(".")[2].rpartition(":")[2]
 
 
 @dataclass(slots=True, eq=False)
@@ -279,6 +302,7 @@ class Tensor(Value):
 
     `roots` are the modules and parameters that a backward from it reaches for sure; `cuts` where paths were cut; `mystery`
     is True if something unknown went in, so that empty roots prove nothing. `form` is what the last operation made of it.
+    `made` holds, under `weight`, the factory or initialiser that a fresh tensor or own parameter got its values from.
     `sources` are the tensors of its graph that it was computed from, and the containers they came in.
     """
 
@@ -295,6 +319,7 @@ class Tensor(Value):
     owner: Value | None = None
     attribute: str = ""
     place: Place | None = None
+    made: dict[str, Value] | None = None
     formula: Formula | None = None
     sources: tuple[Value, ...] = ()
 

@@ -357,13 +357,19 @@ def _annotated(it: Interpreter, parameter: code.Parameter, function: FunctionVal
         cls = expressions.evaluate(it, parameter.annotation)
     finally:
         it.frames.pop()
-    if not isinstance(cls, ClassValue) or modules.kind_of(cls) != "module":
+    if not isinstance(cls, ClassValue) or (modules.kind_of(cls) != "module" and not _record(cls)):
         return None
     key = (id(function.node), parameter.name)
     if key not in it.examples:
         it.examples[key] = None
         it.examples[key] = example_of(it, cls)
     return it.examples[key]
+
+
+def _record(cls: ClassValue) -> bool:
+    """Whether a class is a dataclass whose fields all have defaults."""
+    names = {last_name(expressions.text_of(d.func if isinstance(d, code.Call) else d)) for d in cls.node.decorators}
+    return "dataclass" in names and not any(isinstance(v, Unknown) and v.origin == "field" for v in cls.attributes.values())
 
 
 def example_of(it: Interpreter, cls: ClassValue) -> Instance:
@@ -416,6 +422,8 @@ def construct(
     if kind == "optimizer":
         return _local_optimizer(it, instance, arguments, keywords, place)
     initialise(it, instance, arguments, keywords, place)
+    if kind in ("module", "lightning") and cls.scope.path == it.facts.path and it.once("instance", place, id(cls)):
+        it.built.append(instance)
     if cls.opaque and any(interesting(value) for value in (*arguments, *keywords.values())):
         it.emit(
             Escape(
@@ -431,7 +439,11 @@ def _local_optimizer(
     """An optimizer class of the project: stepped and cleared like torch's."""
     from gradlint.facts.interpret import library
 
-    return library.optimizer(it, f"{instance.cls.scope.path}:{instance.name}", arguments, keywords, place, known=False)
+    found = library.optimizer(it, f"{instance.cls.scope.path}:{instance.name}", arguments, keywords, place, known=False)
+    hit = instance.cls.find("step")
+    if hit is not None and isinstance(hit[0], FunctionValue):
+        found.closure = any(p.name == "closure" and p.default is None and not p.star for p in hit[0].node.parameters)
+    return found
 
 
 def initialise(

@@ -81,6 +81,7 @@ class Interpreter:
         # An id is only a key while its object lives.
         self.kept: list[Value] = []
         self.seen: set[tuple[object, ...]] = set()
+        self.built: list[Instance] = []
 
     # State
 
@@ -183,7 +184,7 @@ class Interpreter:
                 receiver, name = expressions.evaluate(self, node.value.base), node.value.name
             text = expressions.text_of(node.value)
             self.facts.bare.append(BareExpression(text, receiver, name, self.place(node.at), self.frame.function))
-        if isinstance(node.value, code.Attribute) and isinstance(value, Method | Unknown):
+        if isinstance(node.value, code.Attribute) and not isinstance(value, FunctionValue):
             base = expressions.evaluate(self, node.value.base)
             if training_method(base, node.value.name):
                 expressions.evaluate(self, code.Call(node.value, [], node.at), discarded=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from gradlint.facts.interpret import calls, frameworks, initialisers, losses, me
 from gradlint.facts.interpret.conditions import is_instance
 from gradlint.facts.roles import interesting, last_name
 from gradlint.facts.values import (
+    UNKNOWN_START,
     Choice,
     ClassValue,
     Collection,
@@ -36,6 +38,7 @@ from gradlint.facts.values import (
     constant,
     is_module,
     merge,
+    number,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -137,7 +140,7 @@ def optimizer(
             parameters.append(part)
     for value in parameters:
         _consume(value, place)
-    found = Optimizer(name, tuple(parameters), settings, place, known, tuple(groups))
+    found = Optimizer(name, tuple(parameters), settings, place, known, tuple(groups), closure=last_name(name) == "LBFGS")
     if it.once("optimizer", place):
         it.facts.optimizers.append(found)
     it.emit(Construct(place, it.frame.function, found))
@@ -222,7 +225,9 @@ def _layer(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords,
 
 def parameter(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     """`nn.Parameter(...)`."""
+    data = arguments[0] if arguments else keywords.get("data")
     found = Tensor(mystery=False, parameter=True, hint="parameter", place=place, attribute="weight")
+    found.made = dict(data.made) if isinstance(data, Tensor) and data.made is not None else {"weight": UNKNOWN_START}
     frozen = keywords.get("requires_grad") or (arguments[1] if len(arguments) > 1 else None)
     if not (isinstance(frozen, Constant) and frozen.value is False):
         found.roots = frozenset((found,))
@@ -238,7 +243,8 @@ def _functional(it: Interpreter, name: str, arguments: Arguments, keywords: Keyw
     source = arguments[0] if arguments else keywords.get("input", Unknown("input"))
     if name in names.FUNCTIONAL_ACTIVATIONS:
         dim = methods.argument(arguments, keywords, 1, "dim") if "softmax" in name else None
-        return tensors.activation(it, name.rstrip("_"), source, place, dim)
+        how = Layer(f"torch.nn.functional.{name}", arguments[1:], keywords, place)
+        return tensors.activation(it, name.rstrip("_"), source, place, dim, how)
     if name == "one_hot":
         return tensors.cut(it, source, "non-differentiable one_hot", place)
     from gradlint.facts.values import Operation
@@ -246,7 +252,11 @@ def _functional(it: Interpreter, name: str, arguments: Arguments, keywords: Keyw
     base = source.chain if isinstance(source, Tensor) else None
     kinds = {"dropout": "dropout", "layer_norm": "norm", "batch_norm": "norm", "group_norm": "norm", "rms_norm": "norm"}
     kind = "pool" if "pool" in name else kinds.get(name, "unknown")
-    op = Operation(kind, External(f"F.{name}"), place, base, depth=base.depth + 1 if base else 1)
+    called: Value = Layer(f"torch.nn.functional.{name}", arguments[1:], keywords, place)
+    weight = methods.argument(arguments, keywords, 1, "weight")
+    if name == "linear" and isinstance(weight, Tensor) and weight.parameter:
+        kind, called = "linear", Layer("transposed", [weight], {}, place)
+    op = Operation(kind, called, place, base, depth=base.depth + 1 if base else 1)
     sources = [*arguments, *keywords.values()]
     return tensors.derive(it, sources, place, keep_form=name.startswith("dropout"), op=op)
 
@@ -259,6 +269,8 @@ def _tensor_function(it: Interpreter, name: str, arguments: Arguments, keywords:
         if isinstance(first, Collection) and any(isinstance(part, Tensor) for part in tensors.parts([first])):
             first = tensors.derive(it, [first], place)
             name = "tensor"
+        if len(arguments) > 1 and name in ("Tensor", "FloatTensor"):
+            return tensors.fresh(it, "empty", arguments, keywords, place)
         cut = tensors.cut(it, first, "tensor", place) if isinstance(first, (Tensor, Unknown)) else None
         if isinstance(cut, Tensor) and name != "as_tensor":
             cut.attribute = "requires_grad" if wants else ""
@@ -270,14 +282,17 @@ def _tensor_function(it: Interpreter, name: str, arguments: Arguments, keywords:
             found.roots, found.attribute = frozenset((found,)), "leaf"
         return found
     if name in names.FACTORIES and name not in ("zeros_like", "ones_like"):
-        found = Tensor(mystery=False, place=place, hint=name)
+        found = tensors.fresh(it, name, arguments, keywords, place)
         if constant(keywords.get("requires_grad")) is True:
             found.roots, found.attribute, found.parameter, found.owner = frozenset((found,)), "leaf", True, found
         return found if name != "load" else Unknown("checkpoint", "value")
     if name in names.FUNCTIONAL_ACTIVATIONS and first is not None:
         return tensors.activation(it, name.rstrip("_"), first, place, methods.argument(arguments, keywords, 1, "dim"))
     if name in ("cat", "concat", "stack", "hstack", "vstack", "concatenate"):
-        return tensors.derive(it, [first], place)
+        joined = tensors.derive(it, [first], place)
+        if len(tensors.parts([first])) > 1:
+            joined.chain = None
+        return joined
     if isinstance(first, Tensor):
         return methods.call(it, first, name, arguments[1:], keywords, place, f"torch.{name}")
     if name in names.NON_DIFFERENTIABLE and first is not None:
@@ -561,9 +576,32 @@ def _makes_module(name: str) -> bool:
     return name.startswith("torch_geometric.nn.") and last[:1].isupper()
 
 
+def _type(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    """`type(x)` with one argument."""
+    given = arguments[0] if len(arguments) == 1 else None
+    if isinstance(given, Layer):
+        return External(given.kind)
+    return given.cls if isinstance(given, Instance) else it.unknown("type")
+
+
+def _arithmetic(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    """A function of `math`, or numpy's of the same name, on known numbers."""
+    given = [number(argument) for argument in arguments]
+    function = getattr(math, name.rpartition(".")[2])
+    known = [value for value in given if value is not None]
+    if not arguments or keywords or len(known) != len(given):
+        return _other(it, name, arguments, keywords, place, name)
+    try:
+        found = function(*known)
+    except (ArithmeticError, ValueError, TypeError):
+        return it.unknown(name)
+    return Constant(found, any(isinstance(argument, Constant) and argument.default for argument in arguments))
+
+
 Handler = Callable[["Interpreter", str, Arguments, Keywords, Place], Value]
 _EXACT: dict[str, Handler] = {
-    "isinstance": _isinstance, "len": _length, "range": _steps, "enumerate": _steps, "zip": _steps, "reversed": _steps,
+    **{f"{owner}.{name}": _arithmetic for owner in ("math", "numpy") for name in ("sqrt", "exp", "log", "floor", "ceil", "log2", "log10")},
+    "math.pow": _arithmetic, "type": _type, "isinstance": _isinstance, "len": _length, "range": _steps, "enumerate": _steps, "zip": _steps, "reversed": _steps,
     "itertools.count": _steps, "iter": _through, "next": _next, "tqdm.tqdm": _through, "tqdm.trange": _steps,
     "tqdm.auto.tqdm": _through, "tqdm.notebook.tqdm": _through, "rich.progress.track": _through,
     "list": _sequence, "tuple": _sequence, "set": _sequence, "sorted": _sequence, "filter": _filter, "map": _filter,

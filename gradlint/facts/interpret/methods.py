@@ -37,6 +37,7 @@ from gradlint.facts.values import (
     Method,
     Optimizer,
     Parameters,
+    Partial,
     Place,
     Scaler,
     Scheduler,
@@ -93,9 +94,9 @@ def step_optimizer(
     """`optimizer.step(closure)`: the closure runs inside, once or more."""
     closure = argument(arguments, keywords, 0, "closure")
     result: Value = Unknown("loss")
-    if isinstance(closure, FunctionValue):
-        result = calls.enter(it, closure, [], {}, place)
-    it.emit(OptimizerStep(place, it.frame.function, optimizer, via, closure))
+    if isinstance(closure, FunctionValue | Instance | Partial):
+        result = calls.apply(it, closure, [], {}, place, "closure")
+    it.emit(OptimizerStep(place, it.frame.function, optimizer, via, closure, result))
     return result
 
 
@@ -217,6 +218,8 @@ def _module(
     handler = _MODULE.get(name)
     if handler is not None:
         return handler(it, receiver, name, arguments, keywords, place)
+    if name == "post_init" and isinstance(receiver, Instance):
+        return _post_init(it, receiver, place)
     if isinstance(receiver, Instance) and receiver.kind == "lightning":
         found = frameworks.lightning_method(it, receiver, name, arguments, keywords, place)
         if found is not None:
@@ -295,6 +298,15 @@ def _apply(
         if not modules.complete(receiver):
             calls.enter(it, function, [Unknown("m", "item")], {}, place)
     return receiver
+
+
+def _post_init(it: Interpreter, receiver: Instance, place: Place) -> Value:
+    """What transformers' base class does at the end of a constructor: `_init_weights` on every module."""
+    hit = receiver.cls.find("_init_weights")
+    if hit is not None and isinstance(hit[0], FunctionValue):
+        for module in list(modules.walk(receiver))[:128]:
+            calls.enter(it, calls.bound(hit[0], receiver, hit[1]), [module], {}, place)
+    return Constant(None)
 
 
 def _add_module(
@@ -400,8 +412,9 @@ def _tensor(
     if name in names.CUTTING_METHODS:
         calls.record(it, f"Tensor.{name}", arguments, keywords, receiver, place, discarded, receiver)
         return tensors.cut(it, receiver, names.CUTTING_METHODS[name], place)
+    stored = receiver.parameter or (receiver.owner is not None and any(cut.kind == "data" for cut in receiver.cuts))
     if (
-        receiver.parameter
+        stored
         and name.endswith("_")
         and initialisers.in_place(it, receiver, name, arguments, keywords, place)
     ):
@@ -421,12 +434,16 @@ def _tensor(
         return tensors.derive(it, [receiver, *arguments], place, keep_form=True)
     if name in names.FUNCTIONAL_ACTIVATIONS:
         dim = argument(arguments, keywords, 0, "dim") if "softmax" in name else None
-        return tensors.activation(it, name.rstrip("_"), receiver, place, dim)
+        how = Layer(f"torch.nn.functional.{name}", arguments, keywords, place)
+        return tensors.activation(it, name.rstrip("_"), receiver, place, dim, how)
     if name in names.NON_DIFFERENTIABLE:
         result = tensors.cut(it, receiver, f"non-differentiable {name}", place)
         if isinstance(result, Tensor):
             result.form = None
         return result
+    if name == "dim" and isinstance(receiver.owner, Layer):
+        known = dict(modules.parameters(receiver.owner)).get(receiver.attribute)
+        return Constant(known) if known is not None else Unknown(name)
     if name in ("size", "dim", "numel", "stride", "get_device", "is_contiguous", "element_size", "data_ptr"):
         return Unknown(name)
     if name == "apply_" or name.startswith("__"):
