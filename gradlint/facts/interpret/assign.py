@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from gradlint.facts import code
 from gradlint.facts.code import Expr, Span
 from gradlint.facts.events import Accumulate, ManualUpdate, TakeSnapshot, ZeroGrad
-from gradlint.facts.interpret import expressions, modules, ranges, tensors
+from gradlint.facts.interpret import expressions, initialisers, modules, ranges, tensors
 from gradlint.facts.roles import last_name, role
 from gradlint.facts.values import (
+    UNKNOWN_START,
     Choice,
     Collection,
     Constant,
@@ -75,6 +76,8 @@ def _bind_attribute(it: Interpreter, target: code.Attribute, value: Value, at: S
             it.grad_edited(owner.owner, at)
         elif owner.parameter:
             it.emit(ManualUpdate(it.place(at), it.frame.function, owner))
+            if not it.repeats:
+                initialisers.write(it, owner, UNKNOWN_START)
         return
     it.attribute_written(owner, name, value, at)
     if isinstance(owner, Unknown):

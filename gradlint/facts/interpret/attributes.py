@@ -9,9 +9,11 @@ from gradlint.facts.interpret import calls, modules, ranges, tensors
 from gradlint.facts.roles import role
 from gradlint.facts.torch_names import SHAPING, canonical
 from gradlint.facts.values import (
+    NONE,
     Choice,
     ClassValue,
     Collection,
+    Constant,
     External,
     FunctionValue,
     Gradient,
@@ -38,7 +40,7 @@ def read(it: Interpreter, value: Value, name: str, expr: code.Attribute) -> Valu
     if isinstance(value, Unknown):
         return _of_unknown(it, value, name, expr)
     if isinstance(value, External):
-        return External(canonical(f"{value.name}.{name}"))
+        return Constant(value.name.rpartition(".")[2]) if name == "__name__" else External(canonical(f"{value.name}.{name}"))
     if isinstance(value, Instance):
         return of_instance(it, value, name, expr)
     if isinstance(value, LocalModule):
@@ -52,6 +54,8 @@ def read(it: Interpreter, value: Value, name: str, expr: code.Attribute) -> Valu
     if isinstance(value, Layer):
         return _of_layer(it, value, name)
     if isinstance(value, ClassValue):
+        if name == "__name__":
+            return Constant(value.name)
         hit = value.find(name)
         return hit[0] if hit is not None else Method(value, name)
     if isinstance(value, Super):
@@ -110,6 +114,8 @@ def param_groups_of(value: Unknown) -> Value | None:
 
 def of_instance(it: Interpreter, value: Instance, name: str, expr: code.Attribute | None) -> Value:
     """An attribute of a local object: set, inherited, a module's own, or set by a method that has not run yet."""
+    if name == "__class__":
+        return value.cls
     if it.forwards and it.forwards[-1] is value:
         it.reads.add(name)
     found = value.attributes.get(name)
@@ -183,6 +189,10 @@ _SIZES = {
 def _of_layer(it: Interpreter, value: Layer, name: str) -> Value:
     if name in value.names:
         return value.children[value.names.index(name)]
+    if name == "__class__":
+        return External(value.kind)
+    if name == "bias" and modules.biasless(value):
+        return NONE
     if name in ("weight", "bias") or name.startswith(("weight_", "bias_", "in_proj")):
         return Tensor(frozenset((value,)), mystery=False, parameter=True, owner=value, attribute=name, hint=name)
     if name == "module":

@@ -21,10 +21,25 @@ def method(
         return _dict(it, receiver, name, arguments, keywords, place)
     if isinstance(receiver, Constant):
         text = receiver.value
-        if isinstance(text, str) and not arguments and name in ("lower", "upper", "strip"):
-            return Constant(getattr(text, name)(), receiver.default)
+        if isinstance(text, str) and text != "…" and not keywords:
+            return _text(it, text, receiver.default, name, arguments)
         return it.unknown(name)
     return it.unknown(name)
+
+
+_TEXT = frozenset({"lower", "upper", "strip", "find", "startswith", "endswith", "replace", "rfind", "count"})
+
+
+def _text(it: Interpreter, text: str, default: bool, name: str, arguments: list[Value]) -> Value:
+    """A method of a string whose arguments are known."""
+    given = [constant(argument) for argument in arguments]
+    if name not in _TEXT or not all(isinstance(argument, str) and argument != "…" for argument in given):
+        return it.unknown(name)
+    try:
+        found = getattr(text, name)(*given)
+    except TypeError:
+        return it.unknown(name)
+    return Constant(found, default or any(isinstance(a, Constant) and a.default for a in arguments))
 
 
 def _list(it: Interpreter, receiver: Collection, name: str, arguments: list[Value]) -> Value:

@@ -116,7 +116,7 @@ def layer(it: Interpreter, module: Layer, arguments: list[Value], keywords: dict
     if name in names.ACTIVATIONS:
         kind = names.ACTIVATIONS[name]
         return tensors.activation(
-            it, kind, source, place, module.argument(0, "dim") if kind.endswith("softmax") else None
+            it, kind, source, place, module.argument(0, "dim") if kind.endswith("softmax") else None, module
         )
     if name in names.RECURRENT:
         return _recurrent(it, module, arguments, keywords, place)

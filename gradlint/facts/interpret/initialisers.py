@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts.events import ManualUpdate
 from gradlint.facts.interpret import calls
-from gradlint.facts.values import Initialiser, Layer, Place, Tensor, Value, constant
+from gradlint.facts.interpret import modules
+from gradlint.facts.values import (
+    UNKNOWN_START, Collection, Initialiser, Instance, Layer, Place, Tensor, Value, constant,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -16,6 +19,11 @@ _IN_PLACE = {
     "clamp_": "", "add_": "", "mul_": "", "sub_": "", "div_": "", "addcdiv_": "", "addcmul_": "", "lerp_": "",
     "trunc_normal_": "trunc_normal_", "exponential_": "", "orthogonal_": "orthogonal_",
 }  # fmt: skip
+INITIALISING = frozenset(name for name, kind in _IN_PLACE.items() if kind) | {
+    "xavier_uniform_", "xavier_normal_", "kaiming_uniform_", "kaiming_normal_", "constant_", "zeros_", "ones_", "sparse_", "eye_", "dirac_",
+    "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "constant", "orthogonal", "normal", "uniform",
+}  # fmt: skip
+"""Names that a piece of code which sets weights mentions, the old ones without underscore too."""
 
 
 def function(it: Interpreter, name: str, arguments: list[Value], keywords: dict[str, Value], place: Place) -> Value:
@@ -23,15 +31,35 @@ def function(it: Interpreter, name: str, arguments: list[Value], keywords: dict[
     target = arguments[0] if arguments else keywords.get("tensor")
     kind = name.rpartition(".")[2]
     if isinstance(target, Tensor):
-        _set(target, kind, arguments[1:], {k: v for k, v in keywords.items() if k != "tensor"}, place)
+        _set(it, target, kind, arguments[1:], {k: v for k, v in keywords.items() if k != "tensor"}, place)
     if kind == "calculate_gain":
         return _gain(it, arguments, keywords)
     return target if target is not None else it.unknown(kind)
 
 
-def _set(target: Tensor, kind: str, arguments: list[Value], keywords: dict[str, Value], place: Place) -> None:
-    if isinstance(target.owner, Layer) and target.attribute.startswith("weight"):
-        target.owner.initialised = Initialiser(kind, arguments, keywords, place)
+def _set(
+    it: Interpreter, target: Tensor, kind: str, arguments: list[Value], keywords: dict[str, Value], place: Place
+) -> None:
+    if not kind.endswith("_"):
+        kind += "_"
+    write(it, target, Initialiser(kind, arguments, keywords, place))
+
+
+def write(it: Interpreter, target: Tensor, value: Initialiser) -> None:
+    """Remember how a parameter, or its `.data`, got its values."""
+    owner = target.owner
+    if target.attribute == "*":
+        # One value stands for many parameters: which of them it was nobody knows.
+        for part in owner.items if isinstance(owner, Collection) else [owner] if owner is not None else []:
+            for layer in modules.walk(part):
+                if isinstance(layer, Layer):
+                    it.journal.write(layer.started, "weight", UNKNOWN_START)
+    elif isinstance(owner, Layer):
+        it.journal.write(owner.started, target.attribute, value)
+    else:
+        own = owner.attributes.get(target.attribute) if isinstance(owner, Instance) else target
+        if isinstance(own, Tensor) and own.made is not None:
+            it.journal.write(own.made, "weight", value)
 
 
 def in_place(
@@ -43,8 +71,11 @@ def in_place(
     kind = _IN_PLACE[name]
     if not kind or it.repeats:
         it.emit(ManualUpdate(place, it.frame.function, target))
+    if kind == "copy_" or (not kind and not it.repeats):
+        write(it, target, UNKNOWN_START)
     if kind:
-        _set(target, kind, arguments, keywords, place)
+        if kind != "copy_":
+            _set(it, target, kind, arguments, keywords, place)
         calls.record(it, f"Parameter.{name}", arguments, keywords, target, place, receiver=target)
     return True
 

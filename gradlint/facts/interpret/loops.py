@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
-from gradlint.facts.interpret import expressions, modules
+from gradlint.facts.interpret import initialisers, modules
 from gradlint.facts.roles import last_name
 from gradlint.facts.values import (
     Choice,
@@ -20,6 +20,7 @@ from gradlint.facts.values import (
     Unknown,
     Value,
     integer,
+    is_module,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -31,12 +32,44 @@ UNROLL = 256
 
 def items_of(it: Interpreter, iterable: Value, node: code.For) -> tuple[list[Value], bool]:
     """The items of a loop and whether they are all of them; else a list of one value that stands for each item."""
+    if initialisers.INITIALISING & it.names_in(node) and not {"grad", "backward"} & it.names_in(node):
+        every = _initialised(iterable)
+        if every:
+            return every, True
     known = elements(it, iterable)
     if isinstance(iterable, Steps) and _ranges(iterable) and not _builds(it, node):
         known = None
     if known is not None and len(known) <= UNROLL:
         return known, True
     return [any_element(it, iterable)], False
+
+
+def _initialised(iterable: Value) -> list[Value]:
+    """The items of a loop that sets weights: each known module, or each known parameter by its name."""
+    if isinstance(iterable, Collection) and iterable.open:
+        known = [item for item in iterable.items if isinstance(item, (Instance, Layer, Collection))]
+        return [*known, Unknown("m", "item")] if known and len(known) == len(iterable.items) <= UNROLL else []
+    if not isinstance(iterable, Parameters) or not all(is_module(owner) for owner in iterable.owners):
+        return []
+    items: list[Value] = []
+    for owner in iterable.owners:
+        if not modules.complete(owner) or _own_parameters(owner):
+            return []
+        for path, layer in modules.paths(owner):
+            for name, _ in modules.parameters(layer) if isinstance(layer, Layer) else ():
+                tensor = Tensor(roots=frozenset((layer,)), mystery=False, parameter=True, owner=layer, hint=name, attribute=name)
+                label = Constant(f"{path}.{name}" if path else name)
+                items.append(Collection("tuple", [label, tensor]) if iterable.named else tensor)
+    return items if len(items) <= UNROLL else []
+
+
+def _own_parameters(owner: Value) -> bool:
+    return any(
+        isinstance(value, Tensor) and value.parameter
+        for part in modules.walk(owner)
+        if isinstance(part, Instance)
+        for value in part.attributes.values()
+    )
 
 
 def elements(it: Interpreter, iterable: Value) -> list[Value] | None:

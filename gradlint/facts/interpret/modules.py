@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gradlint.facts.code import Span
-from gradlint.facts.torch_names import LIGHTNING_BASES, MODE_DEPENDENT, MODULE_BASES
-from gradlint.facts.values import ClassValue, Collection, Instance, Layer, Mapping, Unknown, Value, is_module
+from gradlint.facts.torch_names import (
+    CONVOLUTIONS, EMBEDDINGS, LIGHTNING_BASES, MODE_DEPENDENT, MODULE_BASES, NORMS, RECURRENT,
+)  # fmt: skip
+from gradlint.facts.values import UNKNOWN_START, ClassValue, Collection, Constant, Instance, Layer, Mapping, Unknown, Value, is_module
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -79,6 +81,17 @@ def walk(module: Value, seen: set[int] | None = None) -> Iterator[Value]:
         yield from walk(child, seen)
 
 
+def paths(module: Value, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Value]]:
+    """A module and all below it with the names torch gives them: `("net.0", layer)`."""
+    seen = set() if seen is None else seen
+    if id(module) in seen:
+        return
+    seen.add(id(module))
+    yield prefix, module
+    for name, child in children(module):
+        yield from paths(child, f"{prefix}.{name}" if prefix else name, seen)
+
+
 def complete(module: Value) -> bool:
     """Whether everything below a module can be seen."""
     for part in walk(module):
@@ -99,6 +112,33 @@ def holds(module: Value, part: Value) -> bool:
     return any(found is part for found in walk(module))
 
 
+_BIAS_AT = {"Linear": 2, "LazyLinear": 1, "Bilinear": 3}
+
+
+def biasless(layer: Layer) -> bool:
+    """Whether a layer was surely built without a bias."""
+    given = layer.argument(_BIAS_AT.get(layer.name, 99), "bias")
+    return isinstance(given, Constant) and given.value is False and not given.default
+
+
+def parameters(layer: Layer) -> list[tuple[str, int]]:
+    """Names and dimensions of the parameters that a layer of torch.nn holds itself; empty where they are not known."""
+    own = [("bias", 1)] if not biasless(layer) else []
+    if layer.name in ("Linear", "LazyLinear"):
+        return [("weight", 2), *own]
+    if layer.name in CONVOLUTIONS:
+        return [("weight", 2 + int(layer.name[-2])), *own]
+    if layer.name in NORMS:
+        affine = layer.argument(2 if layer.name == "LayerNorm" else 3, "elementwise_affine" if layer.name == "LayerNorm" else "affine")
+        return [] if isinstance(affine, Constant) and affine.value is False else [("weight", 1), ("bias", 1)]
+    if layer.name in EMBEDDINGS:
+        return [("weight", 2)]
+    if layer.name in RECURRENT:
+        suffix = "" if layer.name.endswith("Cell") else "_l0"
+        return [(f"weight_ih{suffix}", 2), (f"weight_hh{suffix}", 2), (f"bias_ih{suffix}", 1), (f"bias_hh{suffix}", 1)]
+    return []
+
+
 def mode_dependent(module: Value) -> bool | None:
     """Whether train and eval mode differ for a module; None if not all of it can be seen."""
     for part in walk(module):
@@ -116,6 +156,8 @@ def _dropout_argument(layer: Layer) -> bool:
 
 def set_child(it: Interpreter, layer: Layer, name: str, value: Value, at: Span) -> None:
     """`model.fc = …` on an installed module."""
+    if name in layer.started:
+        it.journal.write(layer.started, name, UNKNOWN_START)
     if not is_module(value):
         return
     if name in layer.names:

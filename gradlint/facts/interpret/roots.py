@@ -30,6 +30,7 @@ def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
                 if mentioned.get(function.name, 0) > 0 and not wanted:
                     continue
                 _function(it, function)
+    _instances(it)
     _sequentials(it)
     it.frames.pop()
 
@@ -127,12 +128,7 @@ def _module(it: Interpreter, cls: ClassValue, instance: Instance, place: Place) 
     it.facts.modules.append(found)
     if hit is None or not isinstance(hit[0], FunctionValue):
         return
-    function = hit[0]
-    arguments: dict[str, Value] = {}
-    for parameter in function.node.parameters[1:]:
-        if not parameter.star:
-            value = calls.assumed(it, parameter, function)
-            arguments[parameter.name] = Unknown(parameter.name, "item") if isinstance(value, Unknown) else value
+    arguments = _inputs(it, hit[0])
     it.reads = set()
 
     def apply() -> None:
@@ -143,6 +139,37 @@ def _module(it: Interpreter, cls: ClassValue, instance: Instance, place: Place) 
     for output in _outputs(found.output):
         if output.chain is not None:
             it.facts.stacks.append(Stack(instance, place, output.chain))
+
+
+def _inputs(it: Interpreter, function: FunctionValue) -> dict[str, Value]:
+    """Inputs for a forward that nobody visibly calls."""
+    arguments: dict[str, Value] = {}
+    for parameter in function.node.parameters[1:]:
+        if not parameter.star:
+            value = calls.assumed(it, parameter, function)
+            arguments[parameter.name] = Unknown(parameter.name, "item") if isinstance(value, Unknown) else value
+    return arguments
+
+
+INSTANCES = 48
+"""Modules built by the script whose forward is gone through for their stacks."""
+
+
+def _instances(it: Interpreter) -> None:
+    """Stacks of the modules that the script builds, with the arguments it gives them and the weights it sets."""
+    for instance in it.built[:INSTANCES]:
+        hit = instance.cls.find("forward")
+        if hit is None or not isinstance(hit[0], FunctionValue) or instance.place is None:
+            continue
+        arguments, place = _inputs(it, hit[0]), Place(instance.cls.scope.path, instance.cls.node.at)
+        with it.taped():
+            it.quiet += 1
+            it.fuel = FUEL
+            output = forward.run(it, instance, [], arguments, place)
+            it.quiet -= 1
+        for part in _outputs(output):
+            if part.chain is not None:
+                it.facts.stacks.append(Stack(instance, place, part.chain))
 
 
 def _outputs(value: Value | None) -> list[Tensor]:

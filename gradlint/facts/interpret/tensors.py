@@ -9,12 +9,15 @@ from gradlint.facts.formulas import EVERYTHING, UNKNOWN
 from gradlint.facts.interpret import ranges
 from gradlint.facts.roles import carries_graph
 from gradlint.facts.values import (
+    UNKNOWN_START,
     Choice,
     Collection,
     Constant,
     Cut,
     Form,
     Gradient,
+    Initialiser,
+    Layer,
     Mapping,
     Operation,
     Place,
@@ -154,18 +157,23 @@ def _combined(it: Interpreter, op: str, left: Value, right: Value, place: Place)
         return unseen
     scaled = isinstance(left, Tensor) != isinstance(right, Tensor)
     chain = None
-    if op == "+" and isinstance(left, Tensor) and isinstance(right, Tensor):
-        chain = _residual(left, right, place)
+    if op == "@":
+        chain = _product(left, right, place)
+    elif op == "+" and isinstance(left, Tensor) and isinstance(right, Tensor):
+        chain = _bias(left, right, place) or _residual(left, right, place)
     single = left if isinstance(left, Tensor) else right if isinstance(right, Tensor) else None
     if single is not None and scaled and op in ("*", "/", "+", "-"):
+        other = right if single is left else left
+        kind = "scale" if op in ("*", "/") else "shift" if isinstance(other, Constant) else "add"
         chain = (
-            Operation("scale", None, place, single.chain, depth=_depth(single.chain) + 1)
+            Operation(kind, other, place, single.chain, depth=_depth(single.chain) + 1)
             if single.chain is not None
             else None
         )
     result = derive(it, [left, right], place, op=chain)
     if chain is None:
         result.chain = Operation("unknown", None, place, None) if tensors else None
+    result.made = _scaled(op, left, right) or _scaled(op, right, left)
     losses = [v.loss for v in (left, right) if isinstance(v, Tensor) and v.loss is not None]
     result.loss = losses[0] if losses else None
     if op in ("/", "*") and isinstance(left, Tensor):
@@ -180,6 +188,24 @@ def _combined(it: Interpreter, op: str, left: Value, right: Value, place: Place)
 
 def _depth(chain: Operation | None) -> int:
     return chain.depth if chain is not None else 0
+
+
+def _product(left: Value, right: Value, place: Place) -> Operation | None:
+    """`x @ weight` and `weight @ x` of an own parameter are a linear layer."""
+    for matrix, source, transposed in ((right, left, False), (left, right, True)):
+        if isinstance(matrix, Tensor) and matrix.parameter and matrix.made is not None:
+            base = source.chain if isinstance(source, Tensor) else None
+            subject: Value = Layer("transposed", [matrix], {}, place) if transposed else matrix
+            return Operation("linear", subject, place, base, depth=_depth(base) + 1)
+    return None
+
+
+def _bias(left: Tensor, right: Tensor, place: Place) -> Operation | None:
+    """`x + bias` of an own parameter."""
+    for vector, source in ((right, left), (left, right)):
+        if vector.parameter and vector.chain is None and source.chain is not None:
+            return Operation("bias", vector, place, source.chain, depth=_depth(source.chain) + 1)
+    return None
 
 
 def _residual(left: Tensor, right: Tensor, place: Place) -> Operation | None:
@@ -197,10 +223,31 @@ def _residual(left: Tensor, right: Tensor, place: Place) -> Operation | None:
     return Operation("add", None, place, a or b, b if a is not None else None, _depth(a or b) + 1)
 
 
-def activation(it: Interpreter, kind: str, source: Value, place: Place, dim: Value | None = None) -> Tensor:
-    """softmax, sigmoid, relu … of a tensor."""
+def fresh(it: Interpreter, name: str, arguments: list[Value], keywords: dict[str, Value], place: Place) -> Tensor:
+    """`torch.randn(n, m)` and kin: what it was made by is kept, for a parameter made of it."""
+    how = Initialiser(name, arguments, keywords, place)
+    return Tensor(mystery=False, place=place, hint=name, made={"weight": how, "shape": how})
+
+
+def _scaled(op: str, tensor: Value, factor: Value) -> dict[str, Value] | None:
+    """What a fresh tensor was made by, times a constant."""
+    if not isinstance(tensor, Tensor) or tensor.made is None or tensor.parameter or isinstance(factor, Tensor):
+        return None
+    how, times = tensor.made["weight"], number(factor)
+    if not isinstance(how, Initialiser) or times is None or op not in ("*", "/") or (op == "/" and times == 0.0):
+        return {**tensor.made, "weight": UNKNOWN_START}
+    before = number(how.keywords.get("scale", Constant(1.0))) or 1.0
+    scale = Constant(before * times if op == "*" else before / times)
+    scaled = Initialiser(how.kind, how.arguments, {**how.keywords, "scale": scale}, how.place)
+    return {**tensor.made, "weight": scaled}
+
+
+def activation(
+    it: Interpreter, kind: str, source: Value, place: Place, dim: Value | None = None, how: Value | None = None
+) -> Tensor:
+    """softmax, sigmoid, relu … of a tensor; `how` is the layer or call with its settings."""
     base = source.chain if isinstance(source, Tensor) else None
-    op = Operation(kind, None, place, base, depth=_depth(base) + 1)
+    op = Operation(kind, how, place, base, depth=_depth(base) + 1)
     result = derive(it, [source], place, op=op)
     result.form = Form(kind, place, integer(dim))
     result.loss = None
