@@ -109,7 +109,7 @@ def _stepped(events: list[Event]) -> list[Value]:
 
 
 def _judge(facts: TrainingFacts, run: Run, optimizer: Value, options: Options) -> Iterator[Finding]:
-    if isinstance(optimizer, Optimizer) and not optimizer.known:
+    if isinstance(optimizer, Optimizer) and (not optimizer.known or optimizer.closure):
         return
     if isinstance(optimizer, Unknown) and optimizer.origin == "item":
         return
