@@ -70,11 +70,12 @@ class SchedulerStep(Event):
 
 @dataclass(slots=True, eq=False)
 class ClipGrad(Event):
-    """`kind` is norm, value or own (code that rescales `.grad` by hand)."""
+    """`kind` is norm, value or own (a hook on a gradient); `callee` is what does it, as the code writes it."""
 
     kind: str
     target: Value
     limit: Value | None
+    callee: str = "clip_grad_norm_"
 
 
 @dataclass(slots=True, eq=False)
@@ -115,6 +116,14 @@ class Construct(Event):
     """An optimizer, scheduler, scaler or module is built here."""
 
     value: Value
+
+
+@dataclass(slots=True, eq=False)
+class Exhaust(Event):
+    """An iterator over parameters that has a name is read to its end; `by` is what reads it."""
+
+    iterator: Value
+    by: str
 
 
 @dataclass(slots=True, eq=False)
@@ -208,10 +217,11 @@ class Call:
 
 @dataclass(slots=True, eq=False)
 class Exit:
-    """`return`, `break`, `continue` or `raise`."""
+    """`return`, `break`, `continue` or `raise`; `value` is what is returned."""
 
     kind: str
     place: Place
+    value: Value | None = None
 
 
 Node = Union[Event, Branch, Repeat, Within, Call, Exit]
@@ -257,7 +267,7 @@ def repeats(nodes: list[Node]) -> list[Repeat]:
 
 
 __all__ = [
-    "Accumulate", "Backward", "Branch", "Call", "ClipGrad", "Condition", "Construct", "Escape", "Event", "Exit",
+    "Accumulate", "Backward", "Branch", "Call", "ClipGrad", "Condition", "Construct", "Escape", "Event", "Exhaust", "Exit",
     "Forward", "GradEdit", "ManualUpdate", "ModeSwitch", "Node", "Optimizer", "OptimizerStep", "Rebind", "Repeat", "Run",
     "Scaler", "ScalerUpdate", "SchedulerStep", "TakeSnapshot", "Unscale", "Within", "ZeroGrad", "repeats", "walk",
 ]  # fmt: skip

@@ -63,8 +63,24 @@ def overlap(left: Value, right: Value) -> bool | None:
         # Two optimizers built over different things that nobody can look into are taken to hold different parameters.
         a, b = _sources(left), _sources(right)
     if a is None or b is None:
-        return None
+        return True if _shared(left, right) else None
     return any(x is y or _inside(x, y) or _inside(y, x) for x in a for y in b)
+
+
+def _shared(left: Value, right: Value) -> bool:
+    """Whether two things come from one and the same thing, seen or not."""
+    origins = _origins(right)
+    return any(x is y for x in _origins(left) for y in origins)
+
+
+def _origins(value: Value) -> list[Value]:
+    if isinstance(value, Optimizer):
+        return [value, *(origin for part in value.parameters for origin in _origins(part))]
+    if isinstance(value, Parameters):
+        return [origin for owner in value.owners for origin in _origins(owner)]
+    if isinstance(value, Collection):
+        return [origin for item in value.items for origin in _origins(item)]
+    return [value] if isinstance(value, Unknown) or is_module(value) else []
 
 
 def _sources(optimizer: Optimizer) -> list[Value] | None:
@@ -128,7 +144,12 @@ def may_fill(event: Escape, optimizer: Value) -> bool:
 
 def takes(event: Escape, value: Value) -> bool:
     """Whether a callee that cannot be seen got hold of `value`, directly or inside an object."""
-    return any(_within(given, value, 0) for given in event.values)
+    return any(holds(given, value) for given in event.values)
+
+
+def holds(given: Value, value: Value) -> bool:
+    """Whether `given` is `value` or keeps it in a container or attribute."""
+    return _within(given, value, 0)
 
 
 def _within(given: Value, value: Value, depth: int) -> bool:

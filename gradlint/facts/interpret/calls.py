@@ -258,7 +258,8 @@ def enter(
         it.statement = statement
     if it.frames and it.frame.receiver is function.receiver and frame.ready is not None and it.frame.ready is not None:
         it.frame.ready = frame.ready
-    if tape and not (len(tape) == 1 and isinstance(tape[0], Exit) and tape[0].kind == "return"):
+    idle = len(tape) == 1 and isinstance(tape[0], Exit) and tape[0].kind == "return"
+    if tape and not (idle and len(it.frames) > 1):
         it.tape.append(Call(name, tape, place))
     _note(it, node, name, function)
     if not frame.returns:

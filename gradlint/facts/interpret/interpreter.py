@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gradlint.facts import code
 from gradlint.facts.code import Span, Stmt
 from gradlint.facts.events import Branch, Condition, Event, Exit, GradEdit, Node, Rebind, Repeat, Within
-from gradlint.facts.interpret import assign, calls, conditions, expressions, imports, tensors
+from gradlint.facts.interpret import assign, calls, conditions, expressions, imports, iterators, tensors
 from gradlint.facts.interpret.loops import items_of
 from gradlint.facts.model import AttributeWrite, BareExpression, TrainingFacts
 from gradlint.facts.roles import passed, training_method
@@ -150,6 +150,7 @@ class Interpreter:
         if not isinstance(value, Constant):
             self.facts.names.setdefault(id(value), name)
             self.kept.append(value)
+            iterators.keep(self, value)
         if isinstance(value, (Unknown, Tensor)) and not value.hint:
             value.hint = name
 
@@ -238,6 +239,7 @@ class Interpreter:
 
     def loop(self, node: code.For) -> str | None:
         iterable = expressions.evaluate(self, node.iterable)
+        iterators.exhaust(self, iterable, self.place(node.at), f"for … in {expressions.text_of(node.iterable)}")
         items, known = items_of(self, iterable, node)
         if known:
             for item in items:
@@ -410,7 +412,7 @@ class Interpreter:
     def give_back(self, node: code.Return) -> str | None:
         value = expressions.evaluate(self, node.value) if node.value is not None else Constant(None)
         self.frame.returns.append(value)
-        self.tape.append(Exit("return", self.place(node.at)))
+        self.tape.append(Exit("return", self.place(node.at), value))
         return "return"
 
     def jump(self, node: code.Jump) -> str | None:
