@@ -218,20 +218,22 @@ def _bounded(paths: Paths) -> Paths:
 
 def repeats_around(tree: list[Node], wanted: Event) -> list[Repeat]:
     """The loops around an event, outermost first."""
-    found: list[Repeat] = []
+    return [node for node in nodes_around(tree, wanted) if isinstance(node, Repeat)]
 
-    def search(nodes: list[Node], around: list[Repeat]) -> bool:
+
+def nodes_around(tree: list[Node], wanted: Event) -> list[Node]:
+    """The branches, loops, contexts and calls around an event, outermost first."""
+    found: list[Node] = []
+
+    def search(nodes: list[Node], around: list[Node]) -> bool:
         for node in nodes:
             if node is wanted:
                 found.extend(around)
                 return True
             if isinstance(node, Branch):
-                if any(search(arm, around) for arm in node.arms):
+                if any(search(arm, [*around, node]) for arm in node.arms):
                     return True
-            elif isinstance(node, Repeat):
-                if search(node.body, [*around, node]):
-                    return True
-            elif isinstance(node, (Within, Call)) and search(node.body, around):
+            elif isinstance(node, (Repeat, Within, Call)) and search(node.body, [*around, node]):
                 return True
         return False
 

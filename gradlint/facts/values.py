@@ -198,15 +198,15 @@ class Parameters(Value):
     """`model.parameters()` and what was made of it.
 
     `owners` are the modules (or single parameters) it comes from; `whole` is False if it was filtered or cut; an `exhaustible`
-    one is a generator, `consumed` where it was used up.
+    one is an iterator that can be read once, drawing from `sources`, `kept` under a name.
     """
 
     owners: tuple[Value, ...]
     whole: bool = True
     exhaustible: bool = False
-    consumed: Place | None = None
     named: bool = False
-    gradients: bool = False
+    kept: bool = False
+    sources: tuple[Value, ...] = ()
 
 
 @dataclass(slots=True, eq=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts import code
 from gradlint.facts.events import Repeat
-from gradlint.facts.interpret import assign, expressions
+from gradlint.facts.interpret import assign, expressions, iterators
 from gradlint.facts.interpret.loops import UNROLL, any_element, elements
 from gradlint.facts.scope import Scope
 from gradlint.facts.values import Collection, Mapping, Parameters, Steps, Tensor, Value, constant
@@ -39,6 +39,7 @@ def _rounds(it: Interpreter, generators: list[code.Generator], index: int, actio
         return budget[0] > 0
     generator = generators[index]
     iterable = expressions.evaluate(it, generator.iterable)
+    iterators.exhaust(it, iterable, it.place(None), "the comprehension")
     known = elements(it, iterable)
     complete = known is not None and not generator.conditions
     items = known if known is not None else [any_element(it, iterable)]
@@ -101,7 +102,6 @@ def _mapping(it: Interpreter, expr: code.Comprehension) -> Value:
 
 def _parameters(it: Interpreter, expr: code.Comprehension, parameters: Parameters) -> Value:
     """`[p for p in model.parameters() if p.requires_grad]` is still the model's parameters; `p.grad` of them its gradients."""
-    consumed = parameters.consumed
     generator = expr.generators[0]
     assign.bind(it, generator.target, elements(it, parameters)[0], it.statement)  # type: ignore[index]
     for condition in generator.conditions:
@@ -109,7 +109,12 @@ def _parameters(it: Interpreter, expr: code.Comprehension, parameters: Parameter
     element = expressions.evaluate(it, expr.element)
     if isinstance(element, Tensor) and element.parameter:
         trainable = all(_only_trainable(condition) for condition in generator.conditions)
-        return Parameters(parameters.owners, parameters.whole and trainable, expr.kind == "generator", consumed)
+        whole = parameters.whole and trainable
+        if expr.kind == "generator":
+            return Parameters(parameters.owners, whole, True, sources=(parameters,))
+        iterators.exhaust(it, parameters, it.place(expr.at), "the comprehension")
+        return Parameters(parameters.owners, whole)
+    iterators.exhaust(it, parameters, it.place(expr.at), "the comprehension")
     return Collection("list", [element], True, it.place(expr.at), element)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gradlint.facts import code
 from gradlint.facts.code import Expr, Stmt
 from gradlint.facts.formulas import BIT
-from gradlint.facts.interpret import attributes, calls, ranges, tensors
+from gradlint.facts.interpret import attributes, calls, iterators, ranges, tensors
 from gradlint.facts.model import RepeatedInstance
 from gradlint.facts.roles import last_name
 from gradlint.facts.torch_names import canonical
@@ -303,6 +303,8 @@ def _sequence(it: Interpreter, expr: code.Sequence) -> Value:
     is_open = False
     spread = [evaluate(it, item.value) for item in expr.items if isinstance(item, code.Star)]
     sets = [value for value in spread if isinstance(value, Parameters)]
+    for value in sets:
+        iterators.exhaust(it, value, it.place(expr.at), "the display")
     if sets and len(sets) == len(expr.items):
         return Parameters(tuple(owner for s in sets for owner in s.owners), all(s.whole for s in sets))
     stars = iter(spread)

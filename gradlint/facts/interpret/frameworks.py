@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradlint.facts.events import Backward, ClipGrad, OptimizerStep, ZeroGrad
+from gradlint.facts.events import Backward, ClipGrad, OptimizerStep, Unscale, ZeroGrad
 from gradlint.facts.frameworks import INITIALISERS, MANAGERS, TAKEOVERS
 from gradlint.facts.interpret import calls, tensors
 from gradlint.facts.roles import last_name, role
@@ -86,8 +86,11 @@ def manager_method(
     if name in ("clip_grad_norm_", "clip_gradients", "clip_grad_value_", "clip_grad_norm"):
         target = first if first is not None else manager
         limit = arguments[1] if len(arguments) > 1 else keywords.get("max_norm", keywords.get("clip_val"))
-        it.emit(ClipGrad(place, it.frame.function, "value" if "value" in name else "norm", target, limit))
+        it.emit(ClipGrad(place, it.frame.function, "value" if "value" in name else "norm", target, limit, hint))
         return it.unknown("grad_norm")
+    if name == "unscale_gradients":
+        it.emit(Unscale(place, it.frame.function, manager, first if first is not None else manager))
+        return NONE
     if name in ("accumulate", "no_backward_sync", "autocast", "no_sync", "join_uneven_inputs"):
         return Context(name, manager, place)
     if (
@@ -127,7 +130,7 @@ def unknown_method(
     if name in ("clip_grad_norm_", "clip_gradients", "clip_grad_value_", "clip_grad_norm", "clip_master_grads"):
         target = arguments[0] if arguments and any(word in known for word in _MANAGED_BACKWARD) else receiver
         limit = arguments[-1] if arguments else keywords.get("max_norm")
-        it.emit(ClipGrad(place, it.frame.function, "value" if "value" in name else "norm", target, limit))
+        it.emit(ClipGrad(place, it.frame.function, "value" if "value" in name else "norm", target, limit, hint))
         return it.unknown("grad_norm")
     if name in ("accumulate", "no_backward_sync", "no_sync") and role(receiver) in ("manager", "module"):
         return Context(name, receiver, place)
@@ -146,7 +149,7 @@ def engine_method(
         it.emit(Backward(place, it.frame.function, arguments[0], via=receiver, scaled=True))
         return NONE
     if name in ("clip_grad_norm_",):
-        it.emit(ClipGrad(place, it.frame.function, "norm", receiver, arguments[0] if arguments else None))
+        it.emit(ClipGrad(place, it.frame.function, "norm", receiver, arguments[0] if arguments else None, name))
         return it.unknown("grad_norm")
     return None
 
@@ -179,7 +182,7 @@ def lightning_method(
         return Unknown("schedulers", "call")
     if name == "clip_gradients":
         target = arguments[0] if arguments else receiver
-        it.emit(ClipGrad(place, it.frame.function, "norm", target, keywords.get("gradient_clip_val")))
+        it.emit(ClipGrad(place, it.frame.function, "norm", target, keywords.get("gradient_clip_val"), name))
         return NONE
     if name in ("log", "log_dict", "print", "toggle_optimizer", "untoggle_optimizer", "all_gather", "freeze"):
         return it.unknown(name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts import torch_names as names
 from gradlint.facts.events import Backward, ClipGrad, Construct, Escape, OptimizerStep
-from gradlint.facts.interpret import calls, frameworks, initialisers, losses, methods, modules, ranges, tensors
+from gradlint.facts.interpret import calls, frameworks, initialisers, iterators, losses, methods, modules, ranges, tensors
 from gradlint.facts.interpret.conditions import is_instance
 from gradlint.facts.roles import interesting, last_name
 from gradlint.facts.values import (
@@ -139,7 +139,7 @@ def optimizer(
         elif part is not None:
             parameters.append(part)
     for value in parameters:
-        _consume(value, place)
+        iterators.exhaust(it, value, place, last_name(name))
     found = Optimizer(name, tuple(parameters), settings, place, known, tuple(groups), closure=last_name(name) == "LBFGS")
     if it.once("optimizer", place):
         it.facts.optimizers.append(found)
@@ -153,11 +153,6 @@ def _groups(given: Value | None) -> list[Value | None]:
     if isinstance(given, Choice):
         return list(given.options)
     return [given]
-
-
-def _consume(value: Value, place: Place) -> None:
-    if isinstance(value, Parameters) and value.exhaustible and value.consumed is None:
-        value.consumed = place
 
 
 def _scheduler(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
@@ -179,7 +174,8 @@ def _clip(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
     limit = None
     for key, position in (("max_norm", 1), ("clip_value", 1), ("value", 1)):
         limit = limit or methods.argument(arguments, keywords, position, key)
-    it.emit(ClipGrad(place, it.frame.function, names.CLIPPERS[name], target, limit))
+    it.emit(ClipGrad(place, it.frame.function, names.CLIPPERS[name], target, limit, last_name(name)))
+    iterators.exhaust(it, target, place, last_name(name))
     return it.unknown("grad_norm")
 
 
@@ -347,8 +343,8 @@ def _sequence(it: Interpreter, name: str, arguments: Arguments, keywords: Keywor
         return made
     given = arguments[0]
     if isinstance(given, Parameters):
-        _consume(given, place)
-        return Parameters(given.owners, given.whole, False, None, given.named)
+        iterators.exhaust(it, given, place, name)
+        return Parameters(given.owners, given.whole, False, given.named)
     known = elements(it, given)
     if known is None:
         return given if isinstance(given, Unknown) else Collection("list", [], True, place, any_element(it, given))
@@ -358,7 +354,7 @@ def _sequence(it: Interpreter, name: str, arguments: Arguments, keywords: Keywor
 def _filter(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     given = arguments[-1] if arguments else Unknown()
     if isinstance(given, Parameters):
-        return Parameters(given.owners, given.whole, True, given.consumed)
+        return Parameters(given.owners, given.whole, True, given.named, sources=(given,))
     if name == "map" and isinstance(given, Collection) and arguments:
         results = [calls.apply(it, arguments[0], [item], {}, place, "map") for item in given.items]
         return Collection("list", results, given.open)
@@ -380,7 +376,7 @@ def _chain(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords,
         flat = arguments[0].items
     sets = [value for value in flat if isinstance(value, Parameters)]
     if sets and len(sets) == len(flat):
-        return Parameters(tuple(owner for s in sets for owner in s.owners), all(s.whole for s in sets), True)
+        return Parameters(tuple(owner for s in sets for owner in s.owners), all(s.whole for s in sets), True, sources=tuple(sets))
     items = [item for value in flat if isinstance(value, Collection) for item in value.items]
     return Collection("list", items or list(flat), True)
 

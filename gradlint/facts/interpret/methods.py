@@ -123,7 +123,8 @@ def _optimizer(
         )
         return Constant(None)
     if name in ("clip_grad_norm", "clip_grad_norm_", "clip_master_grads", "clip_gradients"):
-        it.emit(ClipGrad(place, it.frame.function, "norm", receiver, argument(arguments, keywords, 0, "max_norm")))
+        limit = argument(arguments, keywords, 0, "max_norm")
+        it.emit(ClipGrad(place, it.frame.function, "norm", receiver, limit, hint))
         return it.unknown("grad_norm")
     if name in (
         "state_dict",
@@ -224,6 +225,10 @@ def _module(
         found = frameworks.lightning_method(it, receiver, name, arguments, keywords, place)
         if found is not None:
             return found
+    if name in ("clip_grad_norm_", "clip_grad_norm"):
+        limit = argument(arguments, keywords, 0, "max_norm")
+        it.emit(ClipGrad(place, it.frame.function, "norm", receiver, limit, hint))
+        return it.unknown("grad_norm")
     if isinstance(receiver, Layer) and not receiver.kind.startswith("torch.nn."):
         found = frameworks.engine_method(it, receiver, name, arguments, keywords, place)
         if found is not None:
@@ -342,6 +347,20 @@ def _forward(
     return forward.run(it, receiver, arguments, keywords, place)
 
 
+def _backward_hook(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
+    it.emit(ClipGrad(place, it.frame.function, "own", receiver, None, name))
+    return it.unknown("handle")
+
+
+def _load(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
+    calls.record(it, "Module.load_state_dict", arguments, keywords, receiver, place, receiver=receiver)
+    return it.unknown(name, "call")
+
+
 def _nothing(
     it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
 ) -> Value:
@@ -372,8 +391,9 @@ _MODULE: dict[str, Callable[[Any, Any, str, Arguments, Keywords, Place], Value]]
     "state_dict": _state_dict, "modules": _modules, "named_modules": _modules, "children": _modules,
     "named_children": _modules, "apply": _apply, "add_module": _add_module, "register_module": _add_module,
     "register_buffer": _register_buffer, "register_parameter": _register_buffer, "forward": _forward,
-    "load_state_dict": _nothing, "register_forward_hook": _nothing, "register_forward_pre_hook": _nothing,
-    "register_full_backward_hook": _nothing, "buffers": _nothing, "named_buffers": _nothing, "no_sync": _nothing,
+    "load_state_dict": _load, "register_forward_hook": _nothing, "register_forward_pre_hook": _nothing,
+    "register_full_backward_hook": _backward_hook, "register_backward_hook": _backward_hook,
+    "buffers": _nothing, "named_buffers": _nothing, "no_sync": _nothing,
     "get_submodule": _nothing, "__call__": _forward,
 }  # fmt: skip
 
@@ -420,7 +440,7 @@ def _tensor(
     ):
         return receiver
     if name == "register_hook":
-        it.emit(ClipGrad(place, it.frame.function, "own", receiver.owner or receiver, None))
+        it.emit(ClipGrad(place, it.frame.function, "own", receiver.owner or receiver, None, name))
         return it.unknown("handle")
     if name in ("requires_grad_", "retain_grad"):
         return receiver
@@ -488,7 +508,7 @@ def _gradient(
         return receiver
     if name in ("clamp_", "clip_"):
         limit = argument(arguments, keywords, 1, "max") or argument(arguments, keywords, 0, "min")
-        it.emit(ClipGrad(place, it.frame.function, "value", owner, limit))
+        it.emit(ClipGrad(place, it.frame.function, "value", owner, limit, hint))
         return receiver
     if name.endswith("_"):
         it.grad_edited(owner, place.at)
@@ -546,6 +566,9 @@ def _unknown(
         return _MODULE[name](it, receiver, name, arguments, keywords, place)
     if kind == "module" and name in ("forward", "__call__"):
         return forward.run(it, receiver, arguments, keywords, place)
+    if name in ("register_hook", "register_full_backward_hook"):
+        it.emit(ClipGrad(place, it.frame.function, "own", receiver, None, name))
+        return it.unknown("handle")
     if name in names.CUTTING_METHODS:
         return tensors.cut(it, receiver, names.CUTTING_METHODS[name], place)
     if (

@@ -18,7 +18,7 @@ MODULE_METHODS = frozenset({
     "parameters", "named_parameters", "train", "eval", "zero_grad", "state_dict", "load_state_dict", "modules",
     "named_modules", "children", "named_children", "apply", "to", "cuda", "cpu", "half", "float", "double", "bfloat16",
     "requires_grad_", "register_buffer", "register_parameter", "add_module", "register_module", "register_forward_hook",
-    "register_full_backward_hook", "register_forward_pre_hook", "buffers", "named_buffers", "get_submodule", "forward",
+    "register_full_backward_hook", "register_backward_hook", "register_forward_pre_hook", "buffers", "named_buffers", "get_submodule", "forward",
     "type", "share_memory", "compile", "no_sync", "append", "extend", "insert", "items", "values", "keys", "__call__",
 })  # fmt: skip
 
