@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from gradlint.api import lint_paths as lint_paths
     from gradlint.api import lint_source as lint_source
     from gradlint.diagnostics import Diagnostic as Diagnostic

@@ -34,6 +34,7 @@ class Engine:
     """Surveys files under their settings.
 
     `note` is told every path that the result depends on, before it is read; `buffers` hold what is not saved by path.
+    `catalog` is used for every file, whatever folders of rules its settings name.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class Engine:
         buffers: Mapping[str, str | bytes] | None = None,
         jobs: int = 1,
         note: Callable[[str], None] = lambda path: None,
+        catalog: Catalog | None = None,
     ) -> None:
         self.finder = finder
         self.buffers = dict(buffers or {})
         self._cache = cache
         self._jobs = jobs
         self._note = note
+        self._catalog = catalog
         self._catalogs: dict[tuple[str, ...], tuple[Catalog, Registry]] = {}
         self._plans: dict[Path | None, Plan] = {}
         self._examiner: Examiner | None = None
@@ -166,7 +169,7 @@ class Engine:
         if key not in self._catalogs:
             folders = [Path(folder) for folder in key]
             index = self._cache.folder / "rules.bin" if self._cache is not None else None
-            catalog = Catalog(folders, None if folders else index)
+            catalog = self._catalog or Catalog(folders, None if folders else index)
             for path in (*folders, *(path for path in catalog.files.values() if path.parent in folders)):
                 self._note(str(path))
             registry = Registry(folders)

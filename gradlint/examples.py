@@ -25,15 +25,15 @@ Expected = Counter[tuple[str, int, str]]
 """File, line, code -> how often."""
 
 
-def failures(catalog: Catalog, name: str, folders: tuple[str, ...] = ()) -> Iterator[str]:
-    """A sentence for each example of a rule that does not behave; `folders` are the user's rules."""
+def failures(catalog: Catalog, name: str) -> Iterator[str]:
+    """A sentence for each example of a rule that does not behave."""
     rule = catalog.rule(name)
     for example in catalog.examples(name):
         title = f"{rule.code} {rule.name}: {example.kind} example `{example.title}`"
         expected = marked(example.files)
         if example.kind == "bad" and not any(code == rule.code for _, _, code in expected):
             yield f"{title}: marks no line with `# error: {rule.code}`"
-        yield from (f"{title}: {problem}" for problem in _differences(example, expected, folders))
+        yield from (f"{title}: {problem}" for problem in _differences(example, expected, catalog))
 
 
 def marked(files: Mapping[str, str]) -> Expected:
@@ -47,7 +47,7 @@ def marked(files: Mapping[str, str]) -> Expected:
     )
 
 
-def _differences(example: Example, expected: Expected, folders: tuple[str, ...]) -> Iterator[str]:
+def _differences(example: Example, expected: Expected, catalog: Catalog) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch).resolve()
         for name, text in example.files.items():
@@ -55,7 +55,7 @@ def _differences(example: Example, expected: Expected, folders: tuple[str, ...])
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
         linted = str(folder / next(iter(example.files)))
-        engine = _engine(folder, folders, {})
+        engine = _engine(folder, catalog, {})
         survey = engine.survey([linted])
         report = Joiner(engine, survey, Sources()).report()
         yield from survey.problems
@@ -66,12 +66,12 @@ def _differences(example: Example, expected: Expected, folders: tuple[str, ...])
             message = next(item.message for item in report.diagnostics if item.code == code and item.range.line == line)
             yield f"{name}:{line}: {code} not expected: {message}"
         if example.fixed is not None:
-            yield from _fixed_differences(example.fixed, linted, folder, folders)
+            yield from _fixed_differences(example.fixed, linted, folder, catalog)
 
 
-def _fixed_differences(wanted: Mapping[str, str], linted: str, folder: Path, folders: tuple[str, ...]) -> Iterator[str]:
+def _fixed_differences(wanted: Mapping[str, str], linted: str, folder: Path, catalog: Catalog) -> Iterator[str]:
     result = fix(
-        lambda buffers: _engine(folder, folders, buffers),
+        lambda buffers: _engine(folder, catalog, buffers),
         [linted],
         lambda diagnostics, sources: applicable(diagnostics, unsafe=True),
     )
@@ -85,13 +85,13 @@ def _unmarked(text: str) -> str:
     return "\n".join(_MARK.sub("", line).rstrip() for line in text.splitlines())
 
 
-def _engine(folder: Path, folders: tuple[str, ...], buffers: Mapping[str, str | bytes]) -> Engine:
+def _engine(folder: Path, catalog: Catalog, buffers: Mapping[str, str | bytes]) -> Engine:
     everything = (Selector("ALL"),)
 
     def adjust(settings: Settings) -> Settings:
-        return replace(settings, root=folder, select=everything, preview=True, extend_rules=folders)
+        return replace(settings, root=folder, select=everything, preview=True, extend_rules=tuple(map(str, catalog.folders[1:])))
 
-    return Engine(Finder(isolated=True, adjust=adjust), buffers=buffers)
+    return Engine(Finder(isolated=True, adjust=adjust), buffers=buffers, catalog=catalog)
 
 
 def _found(report: Report, folder: Path) -> Expected:

@@ -1,0 +1,98 @@
+"""The rules linted: names, texts, links, options, examples, and nothing without its other half."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import string
+from collections import Counter
+
+import pytest
+from conftest import ROOT
+
+from gradlint.catalog import Catalog, RuleSpec
+from gradlint.examples import marked
+from gradlint.registry import Registry, needs_check
+
+CATALOG = Catalog()
+RULES = list(CATALOG.rules.values())
+FAMILIES = {
+    "1": "training-loop", "2": "gradient-path", "3": "vanishing", "4": "exploding", "5": "initialisation",
+    "6": "learning-rate", "7": "loss", "8": "mode-and-data", "9": "precision-and-frameworks",
+}  # fmt: skip
+BAD, GOOD = 4, 6
+
+every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+
+
+def test_nothing_stands_alone() -> None:
+    assert Registry().orphans(RULES) == []
+
+
+@every_rule
+def test_identity(rule: RuleSpec) -> None:
+    assert re.fullmatch(r"GL[1-9]\d\d", rule.code)
+    assert rule.family == ("gradlint" if rule.code.startswith("GL99") else FAMILIES[rule.code[2]])
+    assert not re.match(r"(no|use|add|avoid|do-not|prefer)-(?!op-|grad-)", rule.name), "name the pattern, not the cure"
+    assert not (rule.default and rule.status == "preview"), "a rule in preview is not in the default set"
+    assert rule.static or rule.trace, "some wing has to serve it"
+
+
+@every_rule
+def test_texts(rule: RuleSpec) -> None:
+    assert rule.summary[0].isupper()
+    assert not rule.message.endswith(".")
+    assert rule.fine.strip()
+    assert bool(rule.confirm) == rule.trace, "`confirm` goes with `trace: true`"
+    assert len(rule.why.split()) >= 20, "say the mechanism and the size of the harm"
+    for _, name, spec, conversion in string.Formatter().parse(rule.message):
+        assert name is None or re.fullmatch(r"[a-z_]+", name)
+        assert not conversion
+        assert spec is None or re.fullmatch(r"[\d.,]*[defg]?", spec)
+
+
+@every_rule
+def test_references(rule: RuleSpec) -> None:
+    assert rule.references, "a rule names its source"
+    assert len({item.url for item in rule.references}) == len(rule.references)
+
+
+@every_rule
+def test_examples_parse_and_are_enough(rule: RuleSpec) -> None:
+    examples = CATALOG.examples(rule.name)
+    kinds = Counter(example.kind for example in examples)
+    if needs_check(rule) and rule.status != "deprecated":
+        assert kinds["bad"] >= BAD, f"{kinds['bad']} firing examples"
+        assert kinds["good"] >= GOOD, f"{kinds['good']} silent examples"
+    titles = Counter((example.kind, example.title) for example in examples)
+    assert max(titles.values(), default=1) == 1
+    texts = Counter(tuple(example.files.items()) for example in examples)
+    assert max(texts.values(), default=1) == 1
+    for example in examples:
+        for text in (*example.files.values(), *(example.fixed or {}).values()):
+            if rule.name != "syntax-error":
+                ast.parse(text)
+        if example.kind == "good":
+            assert not marked(example.files), f"good example `{example.title}` marks a line"
+        elif rule.static:
+            assert any(code == rule.code for _, _, code in marked(example.files)), example.title
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if needs_check(rule)], ids=lambda rule: rule.name)
+def test_checks(rule: RuleSpec) -> None:
+    """A check has the agreed form, is thin, asks only for options its rule declares and for all of them."""
+    registry = Registry()
+    check = registry.check(rule.name)
+    assert list(inspect.signature(check).parameters) == ["facts", "options"]
+    text = registry.modules[rule.name].read_text("utf-8")
+    asked = set(re.findall(r"options(?:\.(?:number|integer|flag|text|names)\(|\[)[\"']([\w-]+)[\"']", text))
+    assert asked == set(rule.options)
+    assert f'"{rule.name}"' in text, "a check names its rule"
+    assert text.count("\n") <= 160
+
+
+def test_codes_are_never_reused() -> None:
+    """Every code the changelog calls removed is still there as a tombstone."""
+    removed = set(re.findall(r"removed (GL\d{3})", (ROOT / "CHANGELOG.md").read_text("utf-8")))
+    assert removed <= {rule.code for rule in RULES if rule.status == "removed"}
