@@ -13,7 +13,11 @@ from gradlint.facts.updates import Update, updates
 from gradlint.facts.values import Cut, Tensor
 from gradlint.options import Options
 
-_MODES = {"no_grad": "torch.no_grad()", "inference_mode": "torch.inference_mode()", "set_grad_enabled": "torch.set_grad_enabled(False)"}
+_MODES = {
+    "no_grad": "torch.no_grad()",
+    "inference_mode": "torch.inference_mode()",
+    "set_grad_enabled": "torch.set_grad_enabled(False)",
+}
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
@@ -25,14 +29,20 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             forward = _forward(update, cut) if cut.kind in _MODES and update.misses(cut) is not None else None
             if forward is not None:
                 place = forward.place
-                values = {"module": facts.name_of(forward.module, "the model"), "context": _MODES[cut.kind], "line": update.place.at[0]}
+                values = {
+                    "module": facts.name_of(forward.module, "the model"),
+                    "context": _MODES[cut.kind],
+                    "line": update.place.at[0],
+                }
                 yield Finding("no-grad-training-forward", place.path, Range(*place.at), values)
                 break
 
 
 def _forward(update: Update, cut: Cut) -> Forward | None:
     for event in walk(update.run.tree):
-        if isinstance(event, Forward) and any(isinstance(part, Tensor) and cut in part.cuts for part in parts([event.result])):
+        if isinstance(event, Forward) and any(
+            isinstance(part, Tensor) and cut in part.cuts for part in parts([event.result])
+        ):
             if all(relations.overlap(event.module, optimizer) is False for optimizer in update.optimizers):
                 continue
             return event

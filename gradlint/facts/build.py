@@ -170,11 +170,13 @@ class _Lowering:
 
     def call(self, node: cst.Call) -> Expr:
         func = self.expr(node.func)
-        arguments = [
-            code.Argument(arg.keyword.value if arg.keyword else None, self.expr(arg.value), arg.star)
-            for arg in node.args
-        ]
+        arguments = [self.argument(arg) for arg in node.args]
         return code.Call(func, arguments, self.take())
+
+    def argument(self, node: cst.Arg) -> code.Argument:
+        value = self.expr(node.value)
+        at = self.take() if node.keyword or node.star == "**" else None
+        return code.Argument(node.keyword.value if node.keyword else None, value, node.star, at)
 
     def subscript(self, node: cst.Subscript) -> Expr:
         base = self.expr(node.value)

@@ -36,11 +36,12 @@ class Attribute:
 
 @dataclass(slots=True, eq=False)
 class Argument:
-    """One argument of a call: positional, `name=value`, `*value` (star "*") or `**value` (star "**")."""
+    """One argument of a call: positional, `name=value`, `*value` (star "*") or `**value` (star "**"); `at` spans a keyword."""
 
     name: str | None
     value: Expr
     star: str
+    at: Span | None = None
 
 
 @dataclass(slots=True, eq=False)

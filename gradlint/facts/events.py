@@ -98,6 +98,14 @@ class ModeSwitch(Event):
 
 
 @dataclass(slots=True, eq=False)
+class Freeze(Event):
+    """`requires_grad` of a module's parameters, or of some tensor, is switched; `trainable` is None where the value is unknown."""
+
+    target: Value
+    trainable: bool | None
+
+
+@dataclass(slots=True, eq=False)
 class GradEdit(Event):
     """`p.grad` is written by own code: replaced, scaled, noised."""
 

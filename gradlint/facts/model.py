@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gradlint.facts.code import Span
 from gradlint.facts.events import Run
 from gradlint.facts.formulas import Formula
 from gradlint.facts.values import (
@@ -25,7 +26,8 @@ class CallFact:
     """One call of an installed function or class, with its values.
 
     `name` is canonical (`torch.nn.init.constant_`); a method of a known value is `Module.eval`, `Tensor.detach`. `repeats` are the loops
-    around it, outermost first; `forward_of` the module whose forward it is in; `method` the function or method it stands in.
+    around it, outermost first; `forward_of` the module whose forward it is in; `function` the function or method it stands in;
+    `conditional` tells whether a branch of that function decides if it happens, `spans` where its keywords stand.
     """
 
     name: str
@@ -39,6 +41,8 @@ class CallFact:
     recording: bool | None = True
     discarded: bool = False
     receiver: Value | None = None
+    conditional: bool = False
+    spans: dict[str, Span] = field(default_factory=dict)
 
     def argument(self, position: int, keyword: str) -> Value | None:
         """The value passed for one parameter, or None."""
@@ -79,7 +83,7 @@ class Calculation:
 
 @dataclass(slots=True, eq=False)
 class AttributeWrite:
-    """`owner.name = value`; in a module's own methods `ready` tells whether `super().__init__()` has run."""
+    """`owner.name = value`, written at `target`; in a module's own methods `ready` tells whether `super().__init__()` has run."""
 
     owner: Value
     name: str
@@ -88,6 +92,17 @@ class AttributeWrite:
     function: str
     ready: bool | None
     repeats: tuple[int, ...]
+    target: Span | None = None
+
+
+@dataclass(slots=True, eq=False)
+class CarriedState:
+    """`module` is called with something that an earlier iteration of `loops` computed, its graph still attached."""
+
+    module: Value
+    state: Tensor
+    place: Place
+    loops: tuple[int, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -112,13 +127,17 @@ class RepeatedInstance:
 
 @dataclass(slots=True, eq=False)
 class ModuleDef:
-    """A local `nn.Module` class, its example instance, and what its forward does to its input."""
+    """A local `nn.Module` class, its example instance, and what its forward does to its input.
+
+    `reads` are the attributes its forward reads, `mentions` all names that its methods read outside `__init__`.
+    """
 
     cls: ClassValue
     instance: Instance
     place: Place
     output: Value | None = None
     reads: frozenset[str] = frozenset()
+    mentions: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True, eq=False)
@@ -141,7 +160,10 @@ class FunctionFact:
 
 @dataclass(slots=True, eq=False)
 class TrainingFacts:
-    """What the model believes about one file. Lists are in the order in which things happen."""
+    """What the model believes about one file. Lists are in the order in which things happen.
+
+    `mentions` are all names and attributes that the file reads.
+    """
 
     path: str
     runs: list[Run] = field(default_factory=list)
@@ -149,6 +171,7 @@ class TrainingFacts:
     losses: list[LossCall] = field(default_factory=list)
     calculations: list[Calculation] = field(default_factory=list)
     writes: list[AttributeWrite] = field(default_factory=list)
+    carried: list[CarriedState] = field(default_factory=list)
     bare: list[BareExpression] = field(default_factory=list)
     repeated: list[RepeatedInstance] = field(default_factory=list)
     modules: list[ModuleDef] = field(default_factory=list)
@@ -161,6 +184,7 @@ class TrainingFacts:
     bounded: list[str] = field(default_factory=list)
     frameworks: set[str] = field(default_factory=set)
     names: dict[int, str] = field(default_factory=dict)
+    mentions: frozenset[str] = frozenset()
 
     def name_of(self, value: Value | None, fallback: str = "it") -> str:
         """The name under which the code knows a value: `self.optimizer`, `opt_g`."""

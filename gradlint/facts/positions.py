@@ -14,7 +14,7 @@ from gradlint.facts.code import Span
 
 _MARKED = (
     ast.Name, ast.Constant, ast.JoinedStr, ast.Attribute, ast.Call, ast.Subscript, ast.BinOp, ast.List, ast.Lambda,
-    ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp,
+    ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp, ast.keyword,
 )  # fmt: skip
 
 
@@ -70,8 +70,7 @@ def _children(node: ast.AST) -> Iterable[ast.AST]:
     if kind is ast.Call:
         parts: list[ast.AST] = [node.func, *node.args]  # type: ignore[attr-defined]
         if node.keywords:  # type: ignore[attr-defined]
-            values = [keyword.value for keyword in node.keywords]  # type: ignore[attr-defined]
-            parts[1:] = sorted([*parts[1:], *values], key=lambda n: (n.lineno, n.col_offset))  # type: ignore[attr-defined]
+            parts[1:] = sorted([*parts[1:], *node.keywords], key=lambda n: (n.lineno, n.col_offset))  # type: ignore[attr-defined]
         return parts
     if kind is ast.Attribute:
         return (node.value,)  # type: ignore[attr-defined]

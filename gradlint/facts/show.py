@@ -103,6 +103,9 @@ def _event(facts: TrainingFacts, event: events.Event) -> str:
     if isinstance(event, events.ModeSwitch):
         mode = {True: "train", False: "eval", None: "train or eval"}[event.training]
         return f"{name} {describe(facts, event.module)} {mode}"
+    if isinstance(event, events.Freeze):
+        state = {True: "trainable", False: "frozen", None: "trainable or frozen"}[event.trainable]
+        return f"{name} {describe(facts, event.target)} {state}"
     if isinstance(event, events.Construct):
         return f"{name} {describe(facts, event.value)}"
     if isinstance(event, events.Rebind):

@@ -23,7 +23,9 @@ class Update:
     def misses(self, cut: Cut) -> Value | None:
         """Something that a cut took from the loss and that one of the optimizers holds, or may hold."""
         lost = sorted(cut.lost, key=_place)
-        return next((value for value in lost for o in self.optimizers if relations.overlap(value, o) is not False), None)
+        return next(
+            (value for value in lost for o in self.optimizers if relations.overlap(value, o) is not False), None
+        )
 
 
 def updates(facts: TrainingFacts) -> Iterator[Update]:

@@ -79,7 +79,9 @@ def _bind_attribute(it: Interpreter, target: code.Attribute, value: Value, at: S
             if not it.repeats:
                 initialisers.write(it, owner, UNKNOWN_START)
         return
-    it.attribute_written(owner, name, value, at)
+    it.attribute_written(owner, name, value, at, target.at)
+    if name == "requires_grad" and isinstance(owner, Tensor):
+        tensors.require_grad(it, owner, value, it.place(at))
     if isinstance(owner, Unknown):
         # Two reads of one attribute must agree, also after a write.
         it.journal.write(owner.parts, name, value)
@@ -226,9 +228,9 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
             old.open = True
         new: Value = old
     elif isinstance(value, Tensor) or isinstance(old, Tensor):
-        if isinstance(value, Tensor) and value.roots and node.op == "+":
-            it.emit(Accumulate(place, it.frame.function, expressions.text_of(target), value, old, "sum"))
         new = tensors.combine(it, node.op, old, value, place)
+        if isinstance(value, Tensor) and value.roots and node.op == "+" and isinstance(new, Tensor):
+            it.emit(Accumulate(place, it.frame.function, expressions.text_of(target), new, old, "sum"))
     elif isinstance(old, Constant) and isinstance(value, Constant):
         new = expressions.fold(node.op, old, value) or it.unknown(expressions.text_of(target))
         if it.repeats and not it.forwards and not _constructing(it):
@@ -237,6 +239,20 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
         touched = tuple(v for v in (old, value) if isinstance(v, (Tensor, Unknown)))
         new = it.unknown(last_name(expressions.text_of(target)), "value", touched)
     bind(it, target, new, node.at)
+
+
+def accumulated(it: Interpreter, node: code.Assign, value: Value) -> None:
+    """`total = total + loss` takes in what `total += loss` does."""
+    added = node.value
+    if not it.repeats or it.forwards:
+        return
+    if not isinstance(added, code.Binary) or added.op != "+" or not isinstance(value, Tensor) or not value.roots:
+        return
+    text = expressions.text_of(node.targets[0])
+    if text == "…" or text not in (expressions.text_of(added.left), expressions.text_of(added.right)):
+        return
+    old = expressions.evaluate(it, node.targets[0])
+    it.emit(Accumulate(it.place(node.at), it.frame.function, text, value, old, "sum"))
 
 
 def _constructing(it: Interpreter) -> bool:

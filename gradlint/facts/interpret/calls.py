@@ -87,6 +87,7 @@ def _method(
 def _arguments(it: Interpreter, expr: code.Call) -> tuple[list[Value], dict[str, Value]]:
     positional: list[Value] = []
     keywords: dict[str, Value] = {}
+    spans = {argument.name: argument.at for argument in expr.arguments if argument.name is not None and argument.at is not None}
     for argument in expr.arguments:
         value = expressions.evaluate(it, argument.value)
         if argument.star == "*":
@@ -105,6 +106,7 @@ def _arguments(it: Interpreter, expr: code.Call) -> tuple[list[Value], dict[str,
             keywords[argument.name] = value
         else:
             positional.append(value)
+    it.spans = spans
     return positional, keywords
 
 
@@ -172,7 +174,7 @@ def unseen(
         result.loss = callee if criterion_like(callee) else None
         if result.loss is None or "parameters" in getattr(callee, "uses", ()):
             # What an unseen callee does with a detached input nobody knows.
-            result.mystery = result.mystery or not result.roots
+            result.mystery = result.mystery or (not result.roots and not (callee is None and tensors.numbers(inside)))
             result.sources = ()
         return result
     if criterion_like(callee):
@@ -422,7 +424,12 @@ def construct(
     instance = Instance(cls, kind, place=place)
     if kind == "optimizer":
         return _local_optimizer(it, instance, arguments, keywords, place)
+    if kind in ("module", "lightning"):
+        record(it, f"{cls.scope.path}:{cls.name}", arguments, keywords, instance, place)
+    # A branch that led to the constructor says nothing of what the constructor does.
+    outer, it.branches = it.branches, 0
     initialise(it, instance, arguments, keywords, place)
+    it.branches = outer
     if kind in ("module", "lightning") and cls.scope.path == it.facts.path and it.once("instance", place, id(cls)):
         it.built.append(instance)
     if cls.opaque and any(interesting(value) for value in (*arguments, *keywords.values())):
@@ -571,6 +578,8 @@ def record(
                 it.recording,
                 discarded,
                 receiver,
+                it.branches > 0,
+                it.spans,
             )
         )
 

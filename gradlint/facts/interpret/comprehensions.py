@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
-from gradlint.facts.events import Repeat
 from gradlint.facts.interpret import assign, expressions, iterators
 from gradlint.facts.interpret.loops import UNROLL, any_element, elements
 from gradlint.facts.scope import Scope
@@ -61,19 +60,16 @@ def _repeated(
 ) -> bool:
     """A comprehension over items nobody knows is a loop: what its element does happens again and again."""
     generator = generators[index]
-    it.counter += 1
-    number = it.counter
-    it.repeats.append(number)
-    it.born(item, number)
-    with it.taped() as tape:
+    hint = expressions.text_of(generator.iterable)
+
+    def again() -> str | None:
         assign.bind(it, generator.target, item, it.statement)
         for condition in generator.conditions:
             expressions.evaluate(it, condition)
         _rounds(it, generators, index + 1, action, budget)
-    it.repeats.pop()
-    if tape:
-        hint = expressions.text_of(generator.iterable)
-        it.tape.append(Repeat(tape, it.place(it.statement), number, iterable, it.frame.function, hint))
+        return None
+
+    it.cycle(again, iterable, hint, it.statement, item)
     return False
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gradlint.facts import code
-from gradlint.facts.code import Expr, Stmt
+from gradlint.facts.code import Expr
 from gradlint.facts.formulas import BIT
 from gradlint.facts.interpret import attributes, calls, iterators, ranges, tensors
 from gradlint.facts.model import RepeatedInstance
@@ -21,7 +21,6 @@ from gradlint.facts.values import (
     FunctionValue,
     Gradient,
     Layer,
-    LocalModule,
     Mapping,
     Parameters,
     Tensor,
@@ -423,6 +422,16 @@ def text_of(expr: Expr | None) -> str:
 def attribute_names(body: Any) -> set[str]:
     """All attribute names and plain names that a piece of code mentions."""
     return {node.name for node in code.walk(body) if type(node) is code.Name or type(node) is code.Attribute}
+
+
+def names_read(body: Any) -> set[str]:
+    """The names among them that are read, not only assigned to."""
+    bound = {id(t) for node in code.walk(body) if type(node) is code.Assign for t in node.targets}
+    return {
+        node.name
+        for node in code.walk(body)
+        if (type(node) is code.Name or type(node) is code.Attribute) and id(node) not in bound
+    }
 
 
 def method_uses(body: Any) -> dict[str, frozenset[str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts import torch_names as names
 from gradlint.facts.events import Forward
 from gradlint.facts.interpret import calls, losses, modules, tensors
+from gradlint.facts.model import CarriedState
 from gradlint.facts.values import (
     Choice,
     Collection,
@@ -35,16 +36,40 @@ def run(
 ) -> Value:
     """`module(*arguments)`."""
     outermost = not it.forwards
-    if isinstance(module, Instance):
-        result = _instance(it, module, arguments, keywords, place, method)
-    elif isinstance(module, Layer):
-        result = layer(it, module, arguments, keywords, place)
-    else:
-        result = unseen(it, module, arguments, keywords, place)
+    carrying = it.carrying
+    it.carrying = carrying or _carried(it, module, [*arguments, *keywords.values()], place)
+    try:
+        result = _run(it, module, arguments, keywords, place, method)
+    finally:
+        it.carrying = carrying
     if outermost and not (isinstance(module, Layer) and module.name in names.LOSSES):
         _attach(it, module, result)
         it.emit(Forward(place, it.frame.function, module, result, it.recording))
     return result
+
+
+def _carried(it: Interpreter, module: Value, given: list[Value], place: Place) -> bool:
+    """Whether a module is given what an earlier iteration computed with its graph; kept as a fact."""
+    if not it.repeats or not it.carried or it.carrying:
+        return False
+    for state in tensors.parts(given):
+        if isinstance(state, Tensor) and state.roots:
+            loops = tuple(sorted({it.carried[key] for key in tensors.ancestry(state) if key in it.carried}))
+            if loops and it.once("carried", place, loops):
+                it.facts.carried.append(CarriedState(module, state, place, loops))
+            if loops:
+                return True
+    return False
+
+
+def _run(
+    it: Interpreter, module: Value, arguments: list[Value], keywords: dict[str, Value], place: Place, method: str
+) -> Value:
+    if isinstance(module, Instance):
+        return _instance(it, module, arguments, keywords, place, method)
+    if isinstance(module, Layer):
+        return layer(it, module, arguments, keywords, place)
+    return unseen(it, module, arguments, keywords, place)
 
 
 def _attach(it: Interpreter, module: Value, result: Value) -> None:

@@ -67,6 +67,9 @@ class Interpreter:
         self.autocast = False
         self.forwards: list[Instance | None] = []
         self.reads: set[str] = set()
+        self.branches = 0
+        self.carrying = False
+        self.spans: dict[str, Span] = {}
         self.fuel = FUEL
         self.resume: Callable[[Value], None] | None = None
         self.counter = 0
@@ -194,6 +197,7 @@ class Interpreter:
 
     def assign(self, node: code.Assign) -> str | None:
         value = expressions.evaluate(self, node.value)
+        assign.accumulated(self, node, value)
         for target in node.targets:
             assign.bind(self, target, value, node.at)
         return None
@@ -221,6 +225,7 @@ class Interpreter:
         going: list[dict[tuple[int, str], tuple[Any, Value]]] = []
         endings: list[str | None] = []
         before_ready = self.frame.ready
+        self.branches += 1
         for action in actions:
             with self.taped() as tape:
                 changes, ended = self.journal.attempt(action)
@@ -228,6 +233,7 @@ class Interpreter:
             endings.append(ended)
             if ended is None:
                 going.append(changes)
+        self.branches -= 1
         if not any(ended is None for ended in endings):
             self.frame.ready = before_ready
         self.journal.join(going)
@@ -274,16 +280,25 @@ class Interpreter:
         fresh: Value | None = None,
     ) -> str | None:
         """Run a body to its fixpoint: once on trial to learn what one iteration changes, once from the merged state."""
-        self.counter += 1
-        number = self.counter
-        self.repeats.append(number)
-        if fresh is not None:
-            self.born(fresh, number)
 
         def action() -> str | None:
             prepare()
             return self.block(node.body)
 
+        self.cycle(action, over, hint, node.at, fresh)
+        self.block(node.orelse)
+        return None
+
+    def cycle(
+        self, action: Callable[[], str | None], over: Value | None, hint: str, at: Span, fresh: Value | None = None
+    ) -> None:
+        """Run one iteration on trial and once more from the state it leaves."""
+        self.counter += 1
+        number = self.counter
+        self.repeats.append(number)
+        if fresh is not None:
+            self.born(fresh, number)
+        outer, self.branches = self.branches, 0
         if not self.quiet:
             self.quiet += 1
             with self.taped():
@@ -293,12 +308,11 @@ class Interpreter:
             self.carry((value for _, value in changes.values()), number)
         with self.taped() as tape:
             changes, _ = self.journal.attempt(action)
+        self.branches = outer
         self.repeats.pop()
         self.journal.join([{}, changes])
         if tape:
-            self.tape.append(Repeat(tape, self.place(node.at), number, over, self.frame.function, hint))
-        self.block(node.orelse)
-        return None
+            self.tape.append(Repeat(tape, self.place(at), number, over, self.frame.function, hint))
 
     def carry(self, values: Iterator[Value], number: int) -> None:
         """An iteration of loop `number` leaves these values to the next one."""
@@ -456,13 +470,13 @@ class Interpreter:
         scope = self.scope.outer.get(name, self.scope)
         self.journal.write(scope.names, name, value)
 
-    def attribute_written(self, owner: Value, name: str, value: Value, at: Span) -> None:
+    def attribute_written(self, owner: Value, name: str, value: Value, at: Span, target: Span | None = None) -> None:
         """Keep `owner.name = value` as a fact, and as an event where a module or a gradient is replaced."""
         place = self.place(at)
         ready = self.frame.ready if owner is self.frame.receiver else None
         if self.once("write", place, id(owner), name):
             self.facts.writes.append(
-                AttributeWrite(owner, name, value, place, self.frame.function, ready, tuple(self.repeats))
+                AttributeWrite(owner, name, value, place, self.frame.function, ready, tuple(self.repeats), target)
             )
 
     def replaced(self, owner: Value | None, attribute: str, old: Value, new: Value, at: Span) -> None:

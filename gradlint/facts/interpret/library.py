@@ -411,7 +411,7 @@ def _number(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords
         except (ValueError, OverflowError):
             return it.unknown(name)
     if isinstance(given, (Tensor, Unknown)) and name in ("float", "int"):
-        return tensors.cut(it, given, "item", place)
+        return tensors.cut(it, given, "float", place)
     return it.unknown(name)
 
 

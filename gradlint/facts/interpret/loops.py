@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
-from gradlint.facts.interpret import initialisers, modules
+from gradlint.facts.interpret import initialisers, modules, tensors
 from gradlint.facts.roles import last_name
 from gradlint.facts.values import (
     Choice,
@@ -172,4 +172,6 @@ def any_element(it: Interpreter, iterable: Value | None) -> Value:
         return Unknown(single, "item", touched=iterable.touched, graph=iterable.graph)
     if isinstance(iterable, Choice):
         return any_element(it, iterable.options[0])
+    if isinstance(iterable, Tensor) and (iterable.roots or iterable.cuts):
+        return tensors.derive(it, [iterable], it.place(None), keep_form=True, hint=iterable.hint)
     return it.unknown("batch", "item")

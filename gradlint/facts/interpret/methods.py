@@ -11,6 +11,7 @@ from gradlint.facts.events import (
     Backward,
     ClipGrad,
     Escape,
+    Freeze,
     ModeSwitch,
     OptimizerStep,
     ScalerUpdate,
@@ -270,6 +271,8 @@ def _itself(
 def _requires_grad(
     it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
 ) -> Value:
+    wanted = argument(arguments, keywords, 0, "requires_grad") or Constant(True)
+    it.emit(Freeze(place, it.frame.function, receiver, tensors.switch(wanted)))
     calls.record(it, "Module.requires_grad_", arguments, keywords, receiver, place, receiver=receiver)
     return receiver
 
@@ -431,7 +434,10 @@ def _tensor(
         return backward(it, receiver, arguments, keywords, place)
     if name in names.CUTTING_METHODS:
         calls.record(it, f"Tensor.{name}", arguments, keywords, receiver, place, discarded, receiver)
-        return tensors.cut(it, receiver, names.CUTTING_METHODS[name], place)
+        found = tensors.cut(it, receiver, names.CUTTING_METHODS[name], place)
+        if name == "detach_" and isinstance(found, Tensor):
+            receiver.roots, receiver.mystery, receiver.cuts, receiver.sources = found.roots, False, found.cuts, ()
+        return found
     stored = receiver.parameter or (receiver.owner is not None and any(cut.kind == "data" for cut in receiver.cuts))
     if (
         stored
@@ -442,12 +448,14 @@ def _tensor(
     if name == "register_hook":
         it.emit(ClipGrad(place, it.frame.function, "own", receiver.owner or receiver, None, name))
         return it.unknown("handle")
+    if name == "requires_grad_":
+        tensors.require_grad(it, receiver, argument(arguments, keywords, 0, "requires_grad") or Constant(True), place)
     if name in ("requires_grad_", "retain_grad"):
         return receiver
     if name in ("clone",):
         return tensors.derive(it, [receiver], place, keep_form=True)
     if name in names.SHAPING:
-        if receiver.parameter and name in ("to", "cuda", "float", "half", "double"):
+        if receiver.parameter and name in ("to", "cuda", "half", "double") and not _stays(arguments, keywords):
             moved = tensors.derive(it, [receiver], place)
             moved.owner, moved.attribute = receiver, "moved"
             return moved
@@ -485,6 +493,13 @@ def _tensor(
     else:
         result.chain = None
     return result
+
+
+def _stays(arguments: Arguments, keywords: Keywords) -> bool:
+    """Whether `.to(…)` moves nothing: parameters are made on the CPU in single precision."""
+    targets = [*arguments, *keywords.values()]
+    same = [constant(t) == "cpu" or (isinstance(t, External) and t.name in ("torch.float32", "torch.float")) for t in targets]
+    return bool(targets) and all(same)
 
 
 def _gradient(

@@ -20,6 +20,7 @@ def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     it.frames.append(frame)
     _run(it, Run("<module>", program.path), lambda: it.block(program.body))
     mentioned = _mentions(program)
+    it.facts.mentions = frozenset(expressions.names_read(program.body))
     classes = [cls for cls in it.project.classes if cls.scope.path == program.path]
     for cls in classes:
         _class(it, cls)
@@ -37,7 +38,7 @@ def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
 
 def _run(it: Interpreter, run: Run, action: object) -> Run:
     it.fuel = FUEL
-    it.quiet, it.repeats, it.forwards, it.recording = 0, [], [], True
+    it.quiet, it.repeats, it.forwards, it.recording, it.branches, it.carrying = 0, [], [], True, 0, False
     with it.taped() as tape:
         action()  # type: ignore[operator]
     run.tree = tape
@@ -111,6 +112,9 @@ def _class(it: Interpreter, cls: ClassValue) -> None:
         if isinstance(member, FunctionValue) and isinstance(member.node, code.Function)
     ]
     inside = expressions.attribute_names([member.node.body for member, _ in methods])
+    if kind in ("module", "lightning"):
+        used = [member.node.body for member, _ in methods if member.name != "__init__"]
+        it.facts.modules[-1].mentions = frozenset(expressions.names_read(used))
     for wanted in (False, True):
         for member, base in methods:
             if id(member.node) in it.entered or member.name in ("__init__", "forward") or calls.is_property(it, member):

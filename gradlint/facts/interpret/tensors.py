@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts.formulas import EVERYTHING, UNKNOWN
 from gradlint.facts.interpret import ranges
+from gradlint.facts.events import Freeze
 from gradlint.facts.roles import carries_graph
 from gradlint.facts.values import (
     UNKNOWN_START,
@@ -135,6 +136,28 @@ def cut(it: Interpreter, value: Value, kind: str, place: Place) -> Value:
         new = (Cut(kind, place),) if carries_graph(value) else ()
         return Tensor(roots=frozenset(), cuts=new, mystery=False, hint=value.hint, place=place, formula=formula)
     return value
+
+
+def switch(wanted: Value) -> bool | None:
+    """What `requires_grad` is set to, if no setting decides it."""
+    return bool(wanted.value) if isinstance(wanted, Constant) and not wanted.default else None
+
+
+def require_grad(it: Interpreter, tensor: Tensor, wanted: Value, place: Place) -> None:
+    """`tensor.requires_grad = …`: a parameter is frozen or freed, a plain tensor becomes a leaf."""
+    trainable = switch(wanted)
+    if tensor.parameter:
+        it.emit(Freeze(place, it.frame.function, tensor.owner or tensor, trainable))
+    elif trainable and not tensor.roots and not tensor.mystery and not tensor.cuts and not tensor.attribute:
+        tensor.roots, tensor.attribute, tensor.parameter, tensor.owner = frozenset((tensor,)), "leaf", True, tensor
+
+
+def numbers(values: Iterable[Value]) -> bool:
+    """Whether nothing but numbers that were taken from tensors went in: `env.step(action.item())`."""
+    return all(
+        isinstance(v, Tensor) and not v.roots and not v.mystery and v.cuts and v.cuts[-1].kind in ("item", "tolist", "numpy", "float")
+        for v in values
+    )
 
 
 def combine(it: Interpreter, op: str, left: Value, right: Value, place: Place) -> Value:
