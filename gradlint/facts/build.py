@@ -151,7 +151,16 @@ class _Lowering:
         return self._parts(node, at)
 
     def formatted(self, node: Any) -> Expr:
-        return self._parts(node, self.take())
+        at = self.take()
+        if not all(_plain_piece(piece) for piece in node.parts):
+            return self._parts(node, at)
+        outer, self._fallback = self._fallback, at
+        parts: list[Expr] = [
+            code.Literal(piece.value, None) if isinstance(piece, cst.FormattedStringText) else self.expr(piece.expression)
+            for piece in node.parts
+        ]
+        self._fallback = outer
+        return code.Other("text", parts)
 
     def _parts(self, node: Any, at: Span) -> Expr:
         # Older interpreters misplace what stands inside an f-string: it gets the span of the whole string.
@@ -413,6 +422,13 @@ class _Lowering:
 
     def scoped(self, node: Any, twin: Any) -> list[Stmt]:
         return [code.Scoped(type(node).__name__.lower(), list(twin.names), self._lines.span(twin))]
+
+
+def _plain_piece(piece: Any) -> bool:
+    """Whether a piece of an f-string is its text as written, or an expression without format or conversion."""
+    if isinstance(piece, cst.FormattedStringText):
+        return not {"\\", "{", "}"} & set(piece.value)
+    return piece.format_spec is None and piece.conversion is None and piece.equal is None
 
 
 def _formatted_expressions(node: Any) -> list[Any]:

@@ -368,6 +368,8 @@ def _walrus(it: Interpreter, expr: code.Walrus) -> Value:
 
 
 def _other(it: Interpreter, expr: code.Other) -> Value:
+    if expr.kind == "text":
+        return _text(it, expr)
     for part in expr.parts:
         value = evaluate(it, part)
         if expr.kind == "yield":
@@ -382,6 +384,15 @@ def _other(it: Interpreter, expr: code.Other) -> Value:
     if expr.kind == "string":
         return Constant("…", default=True)
     return it.unknown()
+
+
+def _text(it: Interpreter, expr: code.Other) -> Constant:
+    """An f-string: known where all that goes in is."""
+    values = [evaluate(it, part) for part in expr.parts]
+    known = [str(v.value) for v in values if isinstance(v, Constant) and isinstance(v.value, (str, int)) and v.value != "…"]
+    if len(known) != len(values):
+        return Constant("…", default=True)
+    return Constant("".join(known), any(isinstance(value, Constant) and value.default for value in values))
 
 
 _EVALUATE: dict[type, Callable[[Any, Any], Value]] = {
