@@ -151,6 +151,15 @@ class TakeSnapshot(Event):
     name: str
     module: Value
     copied: bool
+    snapshot: Value
+
+
+@dataclass(slots=True, eq=False)
+class LoadSnapshot(Event):
+    """`module.load_state_dict(state)`."""
+
+    module: Value
+    state: Value
 
 
 @dataclass(slots=True, eq=False)
@@ -276,6 +285,6 @@ def repeats(nodes: list[Node]) -> list[Repeat]:
 
 __all__ = [
     "Accumulate", "Backward", "Branch", "Call", "ClipGrad", "Condition", "Construct", "Escape", "Event", "Exhaust", "Exit",
-    "Forward", "GradEdit", "ManualUpdate", "ModeSwitch", "Node", "Optimizer", "OptimizerStep", "Rebind", "Repeat", "Run",
+    "Forward", "GradEdit", "LoadSnapshot", "ManualUpdate", "ModeSwitch", "Node", "Optimizer", "OptimizerStep", "Rebind", "Repeat", "Run",
     "Scaler", "ScalerUpdate", "SchedulerStep", "TakeSnapshot", "Unscale", "Within", "ZeroGrad", "repeats", "walk",
 ]  # fmt: skip

@@ -162,7 +162,8 @@ class FunctionFact:
 class TrainingFacts:
     """What the model believes about one file. Lists are in the order in which things happen.
 
-    `mentions` are all names and attributes that the file reads.
+    `mentions` are all names and attributes that the file reads. `names` and `born` go by identity: the name a value is known
+    by, the number of the loop whose iterations make it anew.
     """
 
     path: str
@@ -184,6 +185,7 @@ class TrainingFacts:
     bounded: list[str] = field(default_factory=list)
     frameworks: set[str] = field(default_factory=set)
     names: dict[int, str] = field(default_factory=dict)
+    born: dict[int, int] = field(default_factory=dict)
     mentions: frozenset[str] = frozenset()
 
     def name_of(self, value: Value | None, fallback: str = "it") -> str:

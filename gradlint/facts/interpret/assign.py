@@ -58,7 +58,7 @@ def _bind_name(it: Interpreter, name: str, value: Value, at: Span, fresh: bool =
 
 def _announce(it: Interpreter, name: str, value: Value, at: Span) -> None:
     if isinstance(value, Snapshot):
-        it.emit(TakeSnapshot(it.place(at), it.frame.function, name, value.module, value.copied))
+        it.emit(TakeSnapshot(it.place(at), it.frame.function, name, value.module, value.copied, value))
 
 
 def _bind_attribute(it: Interpreter, target: code.Attribute, value: Value, at: Span) -> None:

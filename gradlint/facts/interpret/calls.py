@@ -422,6 +422,7 @@ def construct(
     """`Class(...)`: an instance, its `__init__` run."""
     kind = modules.kind_of(cls)
     instance = Instance(cls, kind, place=place)
+    it.made(instance)
     if kind == "optimizer":
         return _local_optimizer(it, instance, arguments, keywords, place)
     if kind in ("module", "lightning"):

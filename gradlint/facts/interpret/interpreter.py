@@ -79,7 +79,7 @@ class Interpreter:
         self.uses: dict[int, dict[str, frozenset[str]]] = {}
         self.examples: dict[tuple[int, str], Instance | None] = {}
         self.mentioned: dict[int, set[str]] = {}
-        self.births: dict[int, int] = {}
+        self.births = facts.born
         self.carried: dict[int, int] = {}
         # An id is only a key while its object lives.
         self.kept: list[Value] = []
@@ -320,6 +320,12 @@ class Interpreter:
             if isinstance(part, Tensor) and part.roots and not part.parameter:
                 self.carried[id(part)] = number
                 self.kept.append(part)
+
+    def made(self, value: Value) -> None:
+        """A value that is built anew by each iteration of the current loop."""
+        if self.repeats:
+            self.births[id(value)] = self.repeats[-1]
+            self.kept.append(value)
 
     def born(self, value: Value, number: int) -> None:
         """A value differs in each iteration of loop `number`."""

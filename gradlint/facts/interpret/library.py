@@ -214,6 +214,7 @@ def _layer(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords,
     found = Layer(name, arguments, keywords, place)
     if found.name in names.CONTAINERS:
         modules.container(found)
+    it.made(found)
     if it.once("layer", place):
         it.facts.layers.append(found)
     return found
@@ -420,21 +421,17 @@ def _copy(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
     deep = name.endswith("deepcopy")
     if isinstance(given, Snapshot):
         return Snapshot(given.module, place, copied=deep)
+    made: Value = given
     if isinstance(given, Layer):
-        return Layer(
-            given.kind,
-            given.arguments,
-            given.keywords,
-            given.place,
-            list(given.children),
-            list(given.names),
-            given.complete,
-        )
-    if isinstance(given, Instance):
-        return Instance(given.cls, given.kind, dict(given.attributes), given.place, given.assumed)
-    if isinstance(given, Unknown):
-        return Unknown(given.hint, given.origin, given.uses)
-    return given
+        children, labels = list(given.children), list(given.names)
+        made = Layer(given.kind, given.arguments, given.keywords, given.place, children, labels, given.complete)
+    elif isinstance(given, Instance):
+        made = Instance(given.cls, given.kind, dict(given.attributes), given.place, given.assumed)
+    elif isinstance(given, Unknown):
+        made = Unknown(given.hint, given.origin, given.uses)
+    if made is not given:
+        it.made(made)
+    return made
 
 
 def _partial(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
@@ -540,7 +537,9 @@ def _other(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords,
     if name.startswith("torch.utils.data."):
         return it.unknown(last, "value")
     if _makes_module(name):
-        return Layer(name, arguments, keywords, place, complete=False)
+        made = Layer(name, arguments, keywords, place, complete=False)
+        it.made(made)
+        return made
     values = [*arguments, *keywords.values()]
     escaping = tuple(v for v in values if interesting(v) and not isinstance(v, Tensor))
     if escaping:

@@ -10,7 +10,7 @@ from gradlint.facts.events import (
     Accumulate,
     Backward,
     ClipGrad,
-    Escape,
+    Escape, LoadSnapshot,
     Freeze,
     ModeSwitch,
     OptimizerStep,
@@ -361,6 +361,9 @@ def _load(
     it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
 ) -> Value:
     calls.record(it, "Module.load_state_dict", arguments, keywords, receiver, place, receiver=receiver)
+    given = argument(arguments, keywords, 0, "state_dict")
+    if given is not None:
+        it.emit(LoadSnapshot(place, it.frame.function, receiver, given))
     return it.unknown(name, "call")
 
 
