@@ -280,20 +280,31 @@ class Calls:
                 kind = None
                 if node is not None and not call.children:
                     kind = call.activation = ACTIVATIONS.get(node.name())
-                    call.rank_sample = _matrix(tensor)
-                call.stats = self.samples.take(tensor, kind)
+                    if _has_weight(call.module):
+                        call.rank_sample = _matrix(tensor)
+                call.stats = self.samples.take(tensor, kind, whole=not call.children)
+
+
+def _has_weight(module: torch.nn.Module) -> bool:
+    weight = module._parameters.get("weight")
+    return weight is not None and weight.dim() > 1
 
 
 def _matrix(tensor: torch.Tensor) -> torch.Tensor | None:
-    """(batch, features), at most 64 × 64, for the effective rank."""
+    """(batch, features), at most 32 × 32, for the effective rank."""
+    with torch._C.DisableTorchFunction():
+        return _corner(tensor)
+
+
+def _corner(tensor: torch.Tensor) -> torch.Tensor | None:
     if tensor.dim() < 2 or tensor.shape[0] < 2 or tensor.shape[1] < 2:
         return None
-    rows = tensor.detach()[:64]
+    rows = tensor.detach()[:32]
     if rows.dim() == 3:
         rows = rows[:, -1]
     while rows.dim() > 2:
         rows = rows.select(2, rows.shape[2] // 2)
-    return rows[:, :64].clone()
+    return rows[:, :32].clone()
 
 
 def autocast_type() -> str | None:

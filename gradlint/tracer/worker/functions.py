@@ -99,7 +99,7 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
             and result._base is None
         ):
             self.operations.sampled += 1
-            ticket = calls.samples.take(result, ACTIVATIONS.get(result.grad_fn.name()))
+            ticket = calls.samples.take(result, ACTIVATIONS.get(result.grad_fn.name()), whole=True)
         self.operations.add(calls.thread(), before, after, calls.places.here(), ticket)
 
 

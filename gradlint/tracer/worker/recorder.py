@@ -25,7 +25,7 @@ from .recurrent import Recurrent
 from .samples import Later, Samples, Scalars, norms, sample
 from .stop import Stopper
 
-_ROWS, _COLUMNS = 64, 256
+_ROWS, _COLUMNS = 32, 64
 _MAX_EVENTS = 20000
 
 
@@ -115,6 +115,7 @@ class Recorder:
         self.backward_limit = backward_limit
         self.stop_at_end = stop_at_end
         self.samples = Samples(sample_limit)
+        self.weight_limit = max(1024, sample_limit // 4)
         self.scalars = Scalars()
         self.operations = Operations()
         self.calls = Calls(places, self.samples)
@@ -472,7 +473,7 @@ class Recorder:
         laters: dict[int, Later] = {}
         for tensor in parameters:
             tracked = self.track(tensor)
-            tracked.before = sample(tensor.detach(), 4 * self.samples.limit) if tensor.numel() else None
+            tracked.before = sample(tensor.detach(), self.weight_limit) if tensor.numel() else None
             tracked.version = tensor._version
             if tracked.first_rows is None and tensor.grad is not None and tensor.dim() > 1 and _plain(tensor.grad):
                 tracked.first_rows = _some_rows(tensor.grad)
@@ -507,7 +508,7 @@ class Recorder:
             tracked = self.track(tensor)
             if tracked.before is None:
                 continue
-            after = sample(tensor.detach(), 4 * self.samples.limit)
+            after = sample(tensor.detach(), self.weight_limit)
             before = tracked.before
             ticket = self.samples.add(before, tensor.numel())
             moved = self.samples.add(after - before, tensor.numel()) if after.shape == before.shape else None
@@ -742,7 +743,7 @@ def _real(tensor: torch.Tensor) -> bool:
 
 
 def _some_rows(tensor: torch.Tensor) -> torch.Tensor:
-    """At most 64 rows × 256 columns, evenly spread."""
+    """At most 32 rows × 64 columns, evenly spread."""
     table = tensor.detach().reshape(tensor.shape[0], -1)
     rows, columns = max(1, table.shape[0] // _ROWS), max(1, table.shape[1] // _COLUMNS)
     return table[::rows, ::columns][:_ROWS, :_COLUMNS].clone()

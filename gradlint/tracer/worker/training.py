@@ -35,6 +35,7 @@ def _modules(recorder: Recorder, patches: Patches) -> None:
     build = module.__init__
     call_module = module.__call__
     calls = recorder.calls
+    plain = torch._C.DisableTorchFunction
 
     @functools.wraps(build)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -48,11 +49,12 @@ def _modules(recorder: Recorder, patches: Patches) -> None:
         timeline = calls.timeline()
         if not calls.recording and timeline.stack:
             return call_module(self, *args, **kwargs)
-        record = calls.enter(self, args, kwargs)
+        with plain():
+            record = calls.enter(self, args, kwargs)
+            if record is not None and record.parent is None and not record.skipped:
+                recorder.forward(record)
         if record is None:
             return call_module(self, *args, **kwargs)
-        if record.parent is None and not record.skipped:
-            recorder.forward(record)
         if isinstance(self, torch.nn.RNNBase) and calls.recording and not record.skipped:
             args, kwargs = recorder.recurrent.before(record, args, kwargs)
         try:
@@ -60,7 +62,8 @@ def _modules(recorder: Recorder, patches: Patches) -> None:
         except BaseException:
             calls.leave(record, None, True)
             raise
-        calls.leave(record, output, False)
+        with plain():
+            calls.leave(record, output, False)
         return output
 
     patches.set(module, "__init__", init)
@@ -87,7 +90,8 @@ def _backward(recorder: Recorder, patches: Patches) -> None:
         scaled = any(recorder.was_scaled(root) for root in roots)
         before = recorder.marks()
         retain = bool(create_graph if retain_graph is None else retain_graph)
-        entry, info, remove = recorder.before_backward("backward", roots, retain, create_graph, scaled)
+        with torch._C.DisableTorchFunction():
+            entry, info, remove = recorder.before_backward("backward", roots, retain, create_graph, scaled)
         recorder.quiet += 1
         try:
             run_backward(tensors, grad_tensors, retain_graph, create_graph, grad_variables, inputs)
@@ -96,7 +100,8 @@ def _backward(recorder: Recorder, patches: Patches) -> None:
             raise
         finally:
             recorder.quiet -= 1
-        recorder.after_backward(entry, info, remove, before)
+        with torch._C.DisableTorchFunction():
+            recorder.after_backward(entry, info, remove, before)
 
     @functools.wraps(run_grad)
     def grad(outputs: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -133,7 +138,8 @@ def _clearing(recorder: Recorder, patches: Patches) -> None:
     @functools.wraps(optimizer_zero)
     def clear_optimizer(self: Any, *args: Any, **kwargs: Any) -> Any:
         if recorder.active:
-            recorder.clearing("optimizer", self, recorder.optimizer_state(self).parameters())
+            with torch._C.DisableTorchFunction():
+                recorder.clearing("optimizer", self, recorder.optimizer_state(self).parameters())
         return optimizer_zero(self, *args, **kwargs)
 
     @functools.wraps(module_zero)
@@ -328,7 +334,8 @@ def _optimizers(recorder: Recorder, patches: Patches) -> list[Any]:
         recorder.step_depth += 1
         if recorder.step_depth > 1:
             return None
-        entry = recorder.before_step(optimizer, closure is not None)
+        with torch._C.DisableTorchFunction():
+            entry = recorder.before_step(optimizer, closure is not None)
         running.append((optimizer, entry))
         if not callable(closure):
             return None
@@ -345,6 +352,7 @@ def _optimizers(recorder: Recorder, patches: Patches) -> list[Any]:
         if recorder.step_depth or running[-1][0] is not optimizer:
             return
         _, entry = running.pop()
-        recorder.after_step(entry, optimizer)
+        with torch._C.DisableTorchFunction():
+            recorder.after_step(entry, optimizer)
 
     return [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
