@@ -61,7 +61,7 @@ def overlap(left: Value, right: Value) -> bool | None:
     a, b = owners(left), owners(right)
     if (a is None or b is None) and isinstance(left, Optimizer) and isinstance(right, Optimizer):
         # Two optimizers built over different things that nobody can look into are taken to hold different parameters.
-        a, b = _sources(left), _sources(right)
+        a, b = sources(left), sources(right)
     if a is None or b is None:
         return True if _shared(left, right) else None
     return any(x is y or _inside(x, y) or _inside(y, x) for x in a for y in b)
@@ -83,7 +83,7 @@ def _origins(value: Value) -> list[Value]:
     return [value] if isinstance(value, Unknown) or is_module(value) else []
 
 
-def _sources(optimizer: Optimizer) -> list[Value] | None:
+def sources(optimizer: Optimizer) -> list[Value] | None:
     """What an optimizer's parameters were asked of, seen or not; None if that cannot be told."""
     if not all(isinstance(part, Parameters) for part in optimizer.parameters):
         return None
