@@ -40,6 +40,8 @@ from gradlint.facts.values import (
 
 SATURATING = frozenset({"sigmoid", "tanh", "softsign", "hardsigmoid", "hardtanh", "logsigmoid"})
 """Activations whose derivative falls to zero on both sides, or is small everywhere."""
+_SCALELESS = frozenset({"relu", "leaky_relu", "prelu", "rrelu", "identity"})
+"""Activations whose gain does not depend on the size of what goes in."""
 FITTED = 1.0
 """Decades of loss with the fitting initialiser below which a stack counts as one that an initialiser cures."""
 OPERATIONS = 4000
@@ -285,9 +287,10 @@ def _with_ends(ops: list[Op]) -> list[Op]:
     """Widths that nobody knows at both ends, taken from the other side of their weight: norms do not depend on them."""
     places = [index for index, op in enumerate(ops) if isinstance(op, Weight)]
     first, last = ops[places[0]], ops[places[-1]]
-    if isinstance(first, Weight) and first.inputs is None and first.init.scales_with_width:
+    scaleless = all(op.activation in _SCALELESS for op in ops if isinstance(op, Activation))
+    if isinstance(first, Weight) and first.inputs is None and (scaleless or first.init.scales_with_width):
         ops[places[0]] = replace(first, inputs=first.outputs)
-    if isinstance(last, Weight) and last.outputs is None and last.init.scales_with_width:
+    if isinstance(last, Weight) and last.outputs is None:
         ops[places[-1]] = replace(last, outputs=last.inputs)
     return ops
 
@@ -545,3 +548,35 @@ def norm_decades(ops: Sequence[Op]) -> float | None:
     if isinstance(wide, Weight) and isinstance(narrow, Weight) and wide.outputs and narrow.outputs:
         elements *= wide.outputs / narrow.outputs
     return decades + 0.5 * math.log10(elements)
+
+
+def common_initialiser(run: Run) -> tuple[Initialiser, int] | None:
+    """The initialiser that most weights of a run were given, and the number of the first weight that has it."""
+    given = [(found, index) for index, found in enumerate(run.initialisers) if found is not None]
+    places = Counter(found.place for found, _ in given)
+    if not places:
+        return None
+    place = places.most_common(1)[0][0]
+    return next((found, index) for found, index in given if found.place == place)
+
+
+def spelled(found: Initialiser) -> str:
+    """An initialiser as the code calls it, with the arguments that are numbers or words: `normal_(0.0, std=0.01)`."""
+    words = [_word(value) for value in found.arguments]
+    named = [f"{key}={_word(value)}" for key, value in found.keywords.items() if key != "scale"]
+    return f"{found.kind}({', '.join([*words, *named])})"
+
+
+def _word(value: Value) -> str:
+    known = constant(value)
+    return f"{known:.3g}" if isinstance(known, float) else "…" if known is None else repr(known)
+
+
+def times_fitting(weight: Weight, activation: str) -> tuple[float, int]:
+    """Standard deviation of a weight over the one of the fitting initialiser, and its fan-in."""
+    inputs = weight.inputs or signal.WIDTH_IF_UNKNOWN
+    outputs = weight.outputs or inputs
+    fan_in = round(inputs * weight.taps / weight.groups)
+    given = weight.init.variance(inputs, outputs, weight.taps, weight.groups)
+    fit = fitting(activation).variance(inputs, outputs, weight.taps, weight.groups)
+    return (math.sqrt(given / fit) if given is not None and fit else math.inf), fan_in
