@@ -22,7 +22,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         for cut in update.loss.cuts:
             module = update.misses(cut)
             if cut.kind in _CUTS and module is not None:
-                values = {
+                values: dict[str, str | int | float] = {
                     "value": update.loss.hint or "loss", "cut": _CUTS[cut.kind], "line": update.place.at[0],
                     "module": facts.name_of(module, "the model"),
                 }  # fmt: skip

@@ -29,7 +29,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             forward = _forward(update, cut) if cut.kind in _MODES and update.misses(cut) is not None else None
             if forward is not None:
                 place = forward.place
-                values = {
+                values: dict[str, str | int | float] = {
                     "module": facts.name_of(forward.module, "the model"),
                     "context": _MODES[cut.kind],
                     "line": update.place.at[0],

@@ -118,11 +118,12 @@ class BareExpression:
 
 @dataclass(slots=True, eq=False)
 class RepeatedInstance:
-    """`[layer] * n`: one module, n times."""
+    """`[layer] * n`: one module, n times; for `[norm, layer] * n` one fact for each module. `text` is how the code writes it."""
 
     module: Value
     count: int | None
     place: Place
+    text: str
 
 
 @dataclass(slots=True, eq=False)

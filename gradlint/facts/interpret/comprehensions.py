@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from gradlint.facts import code
 from gradlint.facts.interpret import assign, expressions, iterators
 from gradlint.facts.interpret.loops import UNROLL, any_element, elements
+from gradlint.facts.model import RepeatedInstance
 from gradlint.facts.scope import Scope
-from gradlint.facts.values import Collection, Mapping, Parameters, Steps, Tensor, Value, constant
+from gradlint.facts.values import Collection, Mapping, Parameters, Steps, Tensor, Value, constant, is_module
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -76,11 +77,23 @@ def _repeated(
 def _collection(it: Interpreter, expr: code.Comprehension) -> Value:
     items: list[Value] = []
     complete = _rounds(it, expr.generators, 0, lambda: items.append(expressions.evaluate(it, expr.element)), [UNROLL])
+    _same_each_time(it, expr, items)
     element = items[0] if not complete and items else None
     if element is not None and isinstance(element, Tensor) and len(items) == 1:
         return Collection("list", items, True, it.place(expr.at), element)
     kind = "list" if expr.kind != "set" else "set"
     return Collection(kind, items, not complete, it.place(expr.at), element)
+
+
+def _same_each_time(it: Interpreter, expr: code.Comprehension, items: list[Value]) -> None:
+    """`[layer for _ in range(n)]` holds one layer n times."""
+    bound = {name for generator in expr.generators for name in expressions.attribute_names(generator.target)}
+    if not isinstance(expr.element, code.Name) or expr.element.name in bound or not items or not is_module(items[0]):
+        return
+    place = it.place(expr.at)
+    if it.once("repeated", place):
+        text = f"[{expr.element.name} for …]"
+        it.facts.repeated.append(RepeatedInstance(items[0], len(items) if len(items) > 1 else None, place, text))
 
 
 def _mapping(it: Interpreter, expr: code.Comprehension) -> Value:

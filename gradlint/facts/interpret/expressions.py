@@ -27,6 +27,7 @@ from gradlint.facts.values import (
     Unknown,
     Value,
     constant,
+    integer,
     is_module,
     merge,
 )  # fmt: skip
@@ -169,9 +170,11 @@ def _binary(it: Interpreter, expr: code.Binary) -> Value:
 
 def _repeat(it: Interpreter, items: Collection, count: Value, expr: code.Binary) -> Value:
     times = constant(count)
-    if len(items.items) == 1 and is_module(items.items[0]) and it.once("repeated", it.place(expr.at)):
-        number = times if isinstance(times, int) else None
-        it.facts.repeated.append(RepeatedInstance(items.items[0], number, it.place(expr.at)))
+    place = it.place(expr.at)
+    if any(is_module(item) for item in items.items) and it.once("repeated", place):
+        number = integer(count)
+        modules = [item for item in items.items if is_module(item)]
+        it.facts.repeated.extend(RepeatedInstance(module, number, place, text_of(expr)) for module in modules)
     if isinstance(times, int) and 0 <= times * len(items.items) <= 512:
         return Collection(items.kind, items.items * times, items.open)
     return Collection(items.kind, list(items.items), open=True)

@@ -54,7 +54,10 @@ def _carried(it: Interpreter, module: Value, given: list[Value], place: Place) -
         return False
     for state in tensors.parts(given):
         if isinstance(state, Tensor) and state.roots:
-            loops = tuple(sorted({it.carried[key] for key in tensors.ancestry(state) if key in it.carried}))
+            above = tensors.ancestry(state)
+            if any(id(known.state) in above for known in it.facts.carried if known.state is not state):
+                return True
+            loops = tuple(sorted({it.carried[key] for key in above if key in it.carried}))
             if loops and it.once("carried", place, loops):
                 it.facts.carried.append(CarriedState(module, state, place, loops))
             if loops:

@@ -81,7 +81,7 @@ def manager_method(
     if name in ("make_private", "make_private_with_epsilon"):
         return Collection("tuple", [keywords.get(key, Unknown(key)) for key in ("module", "optimizer", "data_loader")])
     if name in ("backward", "manual_backward") and first is not None:
-        it.emit(Backward(place, it.frame.function, first, via=manager, scaled=True))
+        it.emit(Backward(place, it.frame.function, first, keywords.get("retain_graph"), via=manager, scaled=True))
         return NONE
     if name in ("clip_grad_norm_", "clip_gradients", "clip_grad_value_", "clip_grad_norm"):
         target = first if first is not None else manager

@@ -1,0 +1,56 @@
+"""GL210: a total or a container that outlives the iteration takes in tensors with their graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts.events import Accumulate, Backward, Repeat, Run, walk
+from gradlint.facts.interpret.tensors import ancestry
+from gradlint.facts.model import TrainingFacts
+from gradlint.facts.protocol import repeats_around
+from gradlint.facts.values import Tensor
+from gradlint.options import Options
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge every accumulation in a loop that back-propagates."""
+    for run in facts.runs:
+        for event in walk(run.tree):
+            if isinstance(event, Accumulate) and event.tensor.roots and ".forward" not in event.function:
+                loop = _training_loop(run, event)
+                if loop is not None and not _back_propagated(run, event, loop):
+                    values = {"target": event.name, "value": _value(event)}
+                    yield Finding("accumulated-graph", event.place.path, Range(*event.place.at), values)
+
+
+def _value(event: Accumulate) -> str:
+    return event.tensor.hint or "a tensor"
+
+
+def _training_loop(run: Run, event: Accumulate) -> Repeat | None:
+    """The innermost loop around the event, if each of its iterations back-propagates or a framework does it."""
+    loops = repeats_around(run.tree, event)
+    if not loops:
+        return None
+    framework = run.managed == "lightning" and len(loops) == 1 and run.name.endswith(".training_step")
+    return loops[-1] if framework or any(isinstance(e, Backward) for e in walk(loops[-1].body)) else None
+
+
+def _back_propagated(run: Run, event: Accumulate, loop: Repeat) -> bool:
+    """Whether the total itself, or what is in the container, is back-propagated, or may be."""
+    wanted = {id(event.tensor)} if event.how == "sum" else {id(event.target)}
+    if event.how == "sum" and isinstance(event.target, Tensor):
+        wanted.add(id(event.target))
+    inside = {id(e) for e in walk(loop.body)}
+    for other in walk(run.tree):
+        if not isinstance(other, Backward):
+            continue
+        if not isinstance(other.loss, Tensor):
+            return True
+        above = ancestry(other.loss)
+        if wanted & above.keys():
+            return True
+        if id(other) not in inside and id(event.tensor) in above:
+            return True
+    return False

@@ -1,0 +1,41 @@
+"""GL211: a module is given what it computed in an earlier batch, still attached to that batch's graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts.events import Backward, Node, Repeat, walk
+from gradlint.facts.events import Branch, Event, Exit
+from gradlint.facts.interpret.tensors import ancestry
+from gradlint.facts.model import CarriedState, TrainingFacts
+from gradlint.facts.values import Tensor
+from gradlint.options import Options
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge every state that a loop carries."""
+    loops = {loop.number: loop for run in facts.runs for loop in _repeats(run.tree)}
+    for carried in facts.carried:
+        if any(number in loops and _walked(loops[number], carried) for number in carried.loops):
+            values = {"state": carried.state.hint or "the state"}
+            yield Finding("hidden-state-not-detached", carried.place.path, Range(*carried.place.at), values)
+
+
+def _walked(loop: Repeat, carried: CarriedState) -> bool:
+    """Whether a backward in each iteration walks into the graph of the carried state."""
+    for event in walk(loop.body):
+        if isinstance(event, Backward) and isinstance(event.loss, Tensor) and id(carried.state) in ancestry(event.loss):
+            return True
+    return False
+
+
+def _repeats(nodes: list[Node]) -> Iterator[Repeat]:
+    for node in nodes:
+        if isinstance(node, Branch):
+            for arm in node.arms:
+                yield from _repeats(arm)
+        elif not isinstance(node, (Event, Exit)):
+            if isinstance(node, Repeat):
+                yield node
+            yield from _repeats(node.body)

@@ -1,0 +1,78 @@
+"""GL207: a layer with parameters that is built by forward, or by the loop whose backward uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts import relations
+from gradlint.facts.events import Backward, Repeat, walk
+from gradlint.facts.model import AttributeWrite, CallFact, TrainingFacts
+from gradlint.facts.protocol import repeats_around
+from gradlint.facts.registration import has_parameters
+from gradlint.facts.values import Constant, Instance, Value, is_module
+from gradlint.options import Options
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge every construction of a module that stands in a forward or in the innermost loop around a Backward."""
+    training = _training_loops(facts)
+    for call in facts.calls:
+        module = call.result
+        if not _built(call) or not has_parameters(module) or _trained(facts, call):
+            continue
+        in_loop = bool(call.repeats) and call.repeats[-1] in training
+        if call.forward_of is None and not in_loop:
+            continue
+        if _kept(facts, call, module):
+            continue
+        owner = call.forward_of.name if call.forward_of is not None else call.function
+        values: dict[str, str | int | float] = {
+            "layer": getattr(module, "name", "layer"), "place": "call" if call.forward_of is not None else "iteration", "owner": owner,
+            "parameters": "parameters",
+        }  # fmt: skip
+        yield Finding("module-created-in-forward", call.place.path, Range(*call.place.at), values)
+
+
+def _built(call: CallFact) -> bool:
+    if not is_module(call.result) or getattr(call.result, "place", None) != call.place:
+        return False
+    return not call.function.endswith("__init__") and call.function != "<module>" or bool(call.repeats)
+
+
+def _training_loops(facts: TrainingFacts) -> set[int]:
+    found: set[int] = set()
+    for run in facts.runs:
+        for event in walk(run.tree):
+            if isinstance(event, Backward):
+                around: list[Repeat] = repeats_around(run.tree, event)
+                found.update(loop.number for loop in around[-1:])
+    return found
+
+
+def _empty_before(facts: TrainingFacts, write: AttributeWrite) -> bool:
+    """`self.head = None` in the constructor: forward fills it on its first call."""
+    same = [other for other in facts.writes if other.owner is write.owner and other.name == write.name]
+    return any(isinstance(other.value, Constant) and other.value.value is None for other in same)
+
+
+def _trained(facts: TrainingFacts, call: CallFact) -> bool:
+    """Whether an optimizer holds the layer, or is built in the same loop from something unseen."""
+    for optimizer in facts.optimizers:
+        shared = relations.overlap(call.result, optimizer)
+        around = next((other.repeats for other in facts.calls if other.result is optimizer), ())
+        if shared or (shared is None and call.repeats[-1:] == around[-1:] != ()):
+            return True
+    return False
+
+
+def _kept(facts: TrainingFacts, call: CallFact, module: Value) -> bool:
+    """Built once behind a test and kept, or part of something else that is built here."""
+    kept = [write for write in facts.writes if write.value is module]
+    if kept and (call.conditional or any(_empty_before(facts, write) for write in kept)):
+        return True
+    return any(
+        other.result is not module and isinstance(other.result, Instance) and module in other.result.attributes.values()
+        for other in facts.calls
+        if is_module(other.result)
+    )

@@ -1,0 +1,50 @@
+"""GL225: an expression on a gradient whose result nobody takes, and `requires_grad` set on a Module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts.model import CallFact, TrainingFacts
+from gradlint.facts.roles import role
+from gradlint.facts.values import Gradient, Unknown, Value, is_module
+from gradlint.options import Options
+
+_PURE = frozenset({
+    "clamp", "clip", "clamp_min", "clamp_max", "mul", "multiply", "div", "divide", "true_divide", "add", "sub", "subtract", "neg",
+    "nan_to_num", "sign", "where", "masked_fill", "lerp", "addcmul", "round", "zeros_like", "operator", "to", "half", "float",
+    "clone", "renorm", "abs", "sqrt", "fill",
+})  # fmt: skip
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge discarded calls on gradients and switches written on modules."""
+    for call in facts.calls:
+        method = call.name.rpartition(".")[2]
+        if call.discarded and method in _PURE and _on_gradient(call):
+            written = "the expression" if method == "operator" else f".grad.{method}(…)"
+            values = {"expression": written, "reason": "it makes a new tensor, which is thrown away"}
+            yield Finding("no-op-gradient-edit", call.place.path, Range(*call.place.at), values)
+    for write in facts.writes:
+        if write.name == "requires_grad" and _is_module(write.owner):
+            name = facts.name_of(write.owner, "module")
+            reason = "a Module has no switch of that name; its parameters stay as they are"
+            values = {"expression": f"{name}.requires_grad = …", "reason": reason}
+            yield Finding("no-op-gradient-edit", write.place.path, Range(*write.place.at), values)
+
+
+def _on_gradient(call: CallFact) -> bool:
+    if call.name.startswith("Gradient."):
+        return True
+    return (
+        call.name.startswith("torch.")
+        and call.name.count(".") == 1
+        and bool(call.arguments)
+        and isinstance(call.arguments[0], Gradient)
+    )
+
+
+def _is_module(owner: Value) -> bool:
+    return is_module(owner) or (
+        isinstance(owner, Unknown) and role(owner) == "module" and owner.origin in ("parameter", "attribute")
+    )

@@ -1,0 +1,42 @@
+"""GL217: an attribute of a tensor, or a keyword of what makes one, that is nearly `requires_grad`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+
+from gradlint.diagnostics import Applicability, Edit, Finding, Fix, Range
+from gradlint.facts.model import TrainingFacts
+from gradlint.facts.torch_names import FACTORIES
+from gradlint.facts.values import Tensor
+from gradlint.options import Options
+
+_MEANT = "requires_grad"
+_ALIKE = 0.8
+"""Ratcliff-Obershelp similarity: `require_gradient` 0.83, `required_grad` 0.92; other tensor attributes stay below 0.5."""
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge every attribute written on a tensor and every keyword given to a constructor of one."""
+    for write in facts.writes:
+        if isinstance(write.owner, Tensor) and _misspelt(write.name) and write.target is not None:
+            line, column = write.target[2], write.target[3]
+            span = Range(line, column - len(write.name), line, column)
+            yield _finding(write.place.path, Range(*write.place.at), span, write.name, write.owner.hint or "the tensor")
+    for call in facts.calls:
+        if not call.name.startswith("torch.") or call.name.rpartition(".")[2] not in FACTORIES | {"Parameter"}:
+            continue
+        for name in call.keywords:
+            if _misspelt(name) and name in call.spans:
+                line, column = call.spans[name][:2]
+                span = Range(line, column, line, column + len(name))
+                yield _finding(call.place.path, Range(*call.place.at), span, name, "the tensor")
+
+
+def _misspelt(name: str) -> bool:
+    return name != _MEANT and SequenceMatcher(None, name, _MEANT).ratio() >= _ALIKE
+
+
+def _finding(path: str, at: Range, name_at: Range, written: str, target: str) -> Finding:
+    fix = Fix(f"write `{_MEANT}`", (Edit(name_at, _MEANT),), Applicability.SAFE)
+    return Finding("requires-grad-typo", path, at, {"written": written, "target": target}, fix)
