@@ -27,7 +27,8 @@ class CallFact:
 
     `name` is canonical (`torch.nn.init.constant_`); a method of a known value is `Module.eval`, `Tensor.detach`. `repeats` are the loops
     around it, outermost first; `forward_of` the module whose forward it is in; `function` the function or method it stands in;
-    `conditional` tells whether a branch of that function decides if it happens, `spans` where its keywords stand.
+    `conditional` tells whether a branch of that function decides if it happens, `spans` where its keywords stand and, as
+    `.step`, the dotted name that is called.
     """
 
     name: str
