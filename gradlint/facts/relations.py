@@ -44,6 +44,11 @@ def owners(value: Value | None) -> list[Value] | None:
     return None
 
 
+def keeps(optimizer: Optimizer, module: Value) -> bool:
+    """Whether an optimizer was built over `module`, or over something that `module` lies in."""
+    return any(module is source or _inside(module, source) for source in sources(optimizer) or [])
+
+
 def overlap(left: Value, right: Value) -> bool | None:
     """Whether two things share parameters."""
     if left is right:

@@ -19,6 +19,7 @@ from gradlint.facts.values import (
     Layer,
     LocalModule,
     Mapping,
+    Method,
     Parameters,
     Snapshot,
     Steps,
@@ -49,11 +50,28 @@ def bind(it: Interpreter, target: Expr, value: Value, at: Span, fresh: bool = Fa
 def _bind_name(it: Interpreter, name: str, value: Value, at: Span, fresh: bool = False) -> None:
     holder = it.scope.holder(name) if not fresh else None
     old = holder.names.get(name) if holder is not None else None
-    if old is not None and is_module(old) and is_module(value) and old is not value:
+    if old is not None and old is not value and (is_module(old) and is_module(value) or _built_again(old, value)):
         it.replaced(None, name, old, value, at)
     it.write(name, value)
     it.call_it(name, value)
     _announce(it, name, value, at)
+
+
+def _built_again(old: Value, new: Value) -> bool:
+    """Whether two results come from the same unseen class, and the second was not made of the first."""
+    if not (isinstance(old, Unknown) and isinstance(new, Unknown)) or old.origin != "call" or new.origin != "call":
+        return False
+    return old.hint == new.hint and new.hint[:1].isupper() and old not in new.touched
+
+
+def _replaced_below(it: Interpreter, owner: Value, name: str, value: Value, at: Span) -> None:
+    """`model.classifier[1] = nn.Linear(…)` on an installed model nobody sees into."""
+    if not isinstance(owner, Method) or not is_module(value):
+        return
+    while isinstance(owner, Method):
+        owner = owner.receiver
+    if isinstance(owner, Layer):
+        it.replaced(owner, name, Unknown(name, "attribute"), value, at)
 
 
 def _announce(it: Interpreter, name: str, value: Value, at: Span) -> None:
@@ -88,6 +106,7 @@ def _bind_attribute(it: Interpreter, target: code.Attribute, value: Value, at: S
         it.call_it(text, value)
         _announce(it, text, value, at)
         return
+    _replaced_below(it, owner, name, value, at)
     store: dict[str, Value] | None = None
     if isinstance(owner, Instance):
         store = owner.attributes
@@ -140,6 +159,7 @@ def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) 
         it.journal.write(owner.parts, f"[{key!r}]", value)
     elif isinstance(owner, Gradient):
         it.grad_edited(owner.owner, at)
+    _replaced_below(it, owner, text, value, at)
     if (
         isinstance(value, Tensor)
         and value.roots

@@ -9,7 +9,7 @@ from gradlint.facts.code import Span
 from gradlint.facts.torch_names import (
     CONVOLUTIONS, EMBEDDINGS, LIGHTNING_BASES, MODE_DEPENDENT, MODULE_BASES, NORMS, RECURRENT,
 )  # fmt: skip
-from gradlint.facts.values import UNKNOWN_START, ClassValue, Collection, Constant, Instance, Layer, Mapping, Unknown, Value, is_module
+from gradlint.facts.values import UNKNOWN_START, ClassValue, Collection, Constant, Instance, Layer, Mapping, Tensor, Unknown, Value, is_module
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -158,6 +158,8 @@ def set_child(it: Interpreter, layer: Layer, name: str, value: Value, at: Span) 
     """`model.fc = …` on an installed module."""
     if name in layer.started:
         it.journal.write(layer.started, name, UNKNOWN_START)
+    if isinstance(value, Tensor) and value.parameter:
+        it.replaced(layer, name, Unknown(name, "attribute"), value, at)
     if not is_module(value):
         return
     if name in layer.names:

@@ -1,0 +1,71 @@
+"""GL107: a module or parameter replaced after an optimizer took it, which then goes on stepping the old one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts import relations
+from gradlint.facts.events import Backward, Construct, Event, OptimizerStep, Rebind, Run, walk
+from gradlint.facts.model import TrainingFacts
+from gradlint.facts.protocol import Machine, State
+from gradlint.facts.values import Optimizer, Tensor, Value
+from gradlint.options import Options
+
+
+class _Held(Machine):
+    """built -> Rebind of something it holds -> replaced -> Backward -> OptimizerStep: the new one is never stepped."""
+
+    def __init__(self, optimizer: Optimizer, built: bool) -> None:
+        super().__init__()
+        self.optimizer = optimizer
+        self.start = "start" if built else "built"
+
+    def on(self, state: State, event: Event) -> State:
+        if isinstance(event, Construct) and isinstance(event.value, Optimizer):
+            if event.value is self.optimizer:
+                return "built"
+            return "built" if isinstance(state, Rebind) and relations.overlap(state.new, event.value) is not False else state
+        if isinstance(event, Rebind) and state == "built" and self._holds(event):
+            return event
+        if isinstance(event, Backward) and isinstance(state, Rebind):
+            return (state, "backward")
+        if isinstance(event, OptimizerStep) and event.optimizer is self.optimizer and isinstance(state, tuple):
+            self.report(state[0], "bad", event)
+        return state
+
+    def _holds(self, event: Rebind) -> bool:
+        """Whether what is replaced belongs to the optimizer and what comes does not."""
+        old = any(event.old is source for source in relations.sources(self.optimizer) or [])
+        inside = event.owner is not None and relations.keeps(self.optimizer, event.owner)
+        return (old or inside) and not self._has(event.new)
+
+    def _has(self, new: Value) -> bool:
+        """Whether the optimizer knows the new one: it was added as a group, or is tied to something it holds."""
+        tied = new.owner if isinstance(new, Tensor) and new.owner is not None else None
+        given = relations.sources(self.optimizer) or []
+        return any(new is source for source in given) or (tied is not None and relations.keeps(self.optimizer, tied))
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge each optimizer that a run steps."""
+    seen: set[object] = set()
+    for run in facts.runs:
+        events = walk(run.tree)
+        for optimizer in dict.fromkeys(e.optimizer for e in events if isinstance(e, OptimizerStep)):
+            if isinstance(optimizer, Optimizer) and optimizer.managed != "deepspeed":
+                built = any(isinstance(e, Construct) and e.value is optimizer for e in events)
+                yield from _judge(facts, run, optimizer, built, seen)
+
+
+def _judge(facts: TrainingFacts, run: Run, optimizer: Optimizer, built: bool, seen: set[object]) -> Iterator[Finding]:
+    for judgement in _Held(optimizer, built).run(run.tree):
+        place = judgement.origin.place
+        if judgement.verdict == "sure" and place not in seen and isinstance(judgement.origin, Rebind):
+            seen.add(place)
+            values = {
+                "target": judgement.origin.attribute,
+                "optimizer": facts.name_of(optimizer, "optimizer"),
+                "optimizer_line": optimizer.place.at[0],
+            }
+            yield Finding("parameter-replaced-after-optimizer", place.path, Range(*place.at), values)
