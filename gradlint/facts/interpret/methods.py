@@ -193,7 +193,7 @@ def _scaler(
         it.emit(ScalerUpdate(place, it.frame.function, receiver))
     elif name == "unscale_" and first is not None:
         it.emit(Unscale(place, it.frame.function, receiver, first))
-    return it.unknown(last_name(hint), "call")
+    return it.unknown(last_name(hint), "call", (receiver,))
 
 
 # Modules
@@ -411,9 +411,12 @@ def backward(
     it: Interpreter, loss: Value, arguments: Arguments, keywords: Keywords, place: Place, via: Value | None = None
 ) -> Value:
     """`loss.backward(...)`."""
-    scaled = isinstance(loss, Tensor) and loss.attribute == "scaled"
-    if scaled and via is None and isinstance(loss, Tensor):
-        via = loss.owner
+    scaling = [part for part in tensors.ancestry(loss).values() if isinstance(part, Tensor) and part.attribute == "scaled"]
+    if isinstance(loss, Tensor) and loss.attribute == "scaled":
+        scaling.insert(0, loss)
+    scaled = bool(scaling)
+    if scaled and via is None:
+        via = scaling[0].owner
     it.emit(
         Backward(
             place, it.frame.function, loss, argument(arguments, keywords, 1, "retain_graph"), argument(arguments, keywords, 2, "create_graph"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts.formulas import EVERYTHING, UNKNOWN
 from gradlint.facts.interpret import ranges
 from gradlint.facts.events import Freeze
-from gradlint.facts.roles import carries_graph
+from gradlint.facts.roles import carries_graph, role
 from gradlint.facts.values import (
     UNKNOWN_START,
     Choice,
@@ -173,7 +173,8 @@ def _combined(it: Interpreter, op: str, left: Value, right: Value, place: Place)
         unknowns = tuple(v for v in (left, right) if isinstance(v, Unknown))
         hint = unknowns[0].hint if unknowns else ""
         touched = tuple(t for u in unknowns for t in (u, *u.touched) if carries_graph(t))
-        unseen = it.unknown(hint, "call" if touched else "value", touched)
+        scalers = tuple(t for u in unknowns for t in u.touched if role(t) == "scaler")
+        unseen = it.unknown(hint, "call" if touched else "value", (*touched, *scalers))
         born = [it.births[id(u)] for u in unknowns if id(u) in it.births]
         if born:
             it.born(unseen, max(born))
