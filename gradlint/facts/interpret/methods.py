@@ -411,12 +411,12 @@ def backward(
     it: Interpreter, loss: Value, arguments: Arguments, keywords: Keywords, place: Place, via: Value | None = None
 ) -> Value:
     """`loss.backward(...)`."""
-    scaling = [part for part in tensors.ancestry(loss).values() if isinstance(part, Tensor) and part.attribute == "scaled"]
-    if isinstance(loss, Tensor) and loss.attribute == "scaled":
-        scaling.insert(0, loss)
-    scaled = bool(scaling)
-    if scaled and via is None:
-        via = scaling[0].owner
+    surely = _scaled_whole(loss)
+    scaled = surely is not None or any(
+        isinstance(part, Tensor) and part.attribute == "scaled" for part in tensors.ancestry(loss).values()
+    )
+    if surely is not None and via is None:
+        via = surely.owner
     it.emit(
         Backward(
             place, it.frame.function, loss, argument(arguments, keywords, 1, "retain_graph"), argument(arguments, keywords, 2, "create_graph"),
@@ -424,6 +424,15 @@ def backward(
         )
     )  # fmt: skip
     return Constant(None)
+
+
+def _scaled_whole(loss: Value) -> Tensor | None:
+    """What a scaler made of a loss, if nothing unscaled was added to it since."""
+    current: Value | None = loss
+    while isinstance(current, Tensor) and current.attribute != "scaled":
+        sources = [part for part in current.sources if isinstance(part, Tensor)]
+        current = sources[0] if len(sources) == 1 else None
+    return current if isinstance(current, Tensor) else None
 
 
 def _tensor(
@@ -583,6 +592,9 @@ def _unknown(
         if name in ("train", "eval") and arguments and not isinstance(arguments[0], (Constant, Unknown)):
             return calls.unseen(it, arguments, keywords, place, hint, receiver)
         return _MODULE[name](it, receiver, name, arguments, keywords, place)
+    if name in ("parameters", "named_parameters") and not arguments:
+        # Whatever has parameters is a module from here on, also where it is called.
+        receiver.uses = receiver.uses | {name}
     if name in ("parameters", "named_parameters", "state_dict") and not arguments:
         return _MODULE[name](it, receiver, name, arguments, keywords, place)
     if kind == "module" and name in ("forward", "__call__"):
