@@ -9,7 +9,7 @@ from gradlint.facts import relations
 from gradlint.facts.events import Backward, Construct, Event, OptimizerStep, Rebind, Run, walk
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
-from gradlint.facts.values import Optimizer, Tensor, Value
+from gradlint.facts.values import Optimizer, Tensor, Unknown, Value, is_module
 from gradlint.options import Options
 
 
@@ -29,7 +29,7 @@ class _Held(Machine):
         if isinstance(event, Rebind) and state == "built" and self._holds(event):
             return event
         if isinstance(event, Backward) and isinstance(state, Rebind):
-            return (state, "backward")
+            return self._trained(state, event)
         if isinstance(event, OptimizerStep) and event.optimizer is self.optimizer and isinstance(state, tuple):
             self.report(state[0], "bad", event)
         return state
@@ -39,6 +39,17 @@ class _Held(Machine):
         old = any(event.old is source for source in relations.sources(self.optimizer) or [])
         inside = event.owner is not None and relations.keeps(self.optimizer, event.owner)
         return (old or inside) and not self._has(event.new)
+
+    def _trained(self, rebind: Rebind, event: Backward) -> State:
+        roots = event.tensor.roots if event.tensor is not None else frozenset()
+        if rebind.old in roots:
+            # The old one is still in use under another name.
+            self.report(rebind, "ok", event)
+            return "built"
+        if not roots and isinstance(rebind.new, Unknown):
+            return (rebind, "backward")
+        new = rebind.owner if rebind.owner is not None and is_module(rebind.owner) else rebind.new
+        return (rebind, "backward") if any(relations.within(new, root) for root in roots) else rebind
 
     def _has(self, new: Value) -> bool:
         """Whether the optimizer knows the new one: it was added as a group, or is tied to something it holds."""

@@ -44,9 +44,14 @@ def owners(value: Value | None) -> list[Value] | None:
     return None
 
 
+def within(part: Value, whole: Value) -> bool:
+    """Whether `part` is `whole` or lies in it."""
+    return part is whole or _inside(part, whole)
+
+
 def keeps(optimizer: Optimizer, module: Value) -> bool:
     """Whether an optimizer was built over `module`, or over something that `module` lies in."""
-    return any(module is source or _inside(module, source) for source in sources(optimizer) or [])
+    return any(within(module, source) for source in sources(optimizer) or [])
 
 
 def overlap(left: Value, right: Value) -> bool | None:

@@ -42,7 +42,7 @@ def bind(it: Interpreter, target: Expr, value: Value, at: Span, fresh: bool = Fa
     elif isinstance(target, code.Subscript):
         _bind_item(it, target, value, at)
     elif isinstance(target, code.Sequence):
-        _unpack(it, target.items, value, at)
+        _unpack(it, target.items, value, at, fresh)
     elif isinstance(target, code.Star):
         bind(it, target.value, value if isinstance(value, Collection) else Collection("list", [], open=True), at)
 
@@ -50,7 +50,7 @@ def bind(it: Interpreter, target: Expr, value: Value, at: Span, fresh: bool = Fa
 def _bind_name(it: Interpreter, name: str, value: Value, at: Span, fresh: bool = False) -> None:
     holder = it.scope.holder(name) if not fresh else None
     old = holder.names.get(name) if holder is not None else None
-    if old is not None and old is not value and (is_module(old) and is_module(value) or _built_again(old, value)):
+    if old is not None and old is not value and ((is_module(old) and is_module(value)) or _built_again(old, value)):
         it.replaced(None, name, old, value, at)
     it.write(name, value)
     it.call_it(name, value)
@@ -170,7 +170,7 @@ def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) 
         it.emit(Accumulate(it.place(at), it.frame.function, expressions.text_of(target.base), value, owner, "item"))
 
 
-def _unpack(it: Interpreter, targets: list[Expr], value: Value, at: Span) -> None:
+def _unpack(it: Interpreter, targets: list[Expr], value: Value, at: Span, fresh: bool = False) -> None:
     from gradlint.facts.interpret.loops import any_element, elements
 
     if isinstance(value, Choice):
@@ -184,10 +184,10 @@ def _unpack(it: Interpreter, targets: list[Expr], value: Value, at: Span) -> Non
         items = [*items[:star], Collection("list", middle), *items[len(items) - after :]]
     if items is not None and len(items) == len(targets):
         for target, item in zip(targets, items, strict=True):
-            bind(it, target, item, at)
+            bind(it, target, item, at, fresh)
         return
     for index, target in enumerate(targets):
-        bind(it, target, part_of(it, value, target, index, any_element), at)
+        bind(it, target, part_of(it, value, target, index, any_element), at, fresh)
 
 
 def part_of(it: Interpreter, value: Value, target: Expr, index: int, any_element: object) -> Value:
