@@ -212,9 +212,41 @@ class Evidence:
     def chains(self, round: int = 0) -> list[list[Node]]:
         """The weight calls of every network, each in forward order."""
         roots: dict[int, list[Node]] = {}
+        shown = self.first_pass(round)
         for node in self.weight_nodes(round):
-            roots.setdefault(node["root"], []).append(node)
+            if node["id"] in shown:
+                roots.setdefault(node["root"], []).append(node)
         return list(roots.values())
+
+    def first_pass(self, round: int = 0) -> set[str]:
+        """Ids of the calls of one pass through every network.
+
+        Of several backward calls in a round (accumulation, a discriminator on real and fake samples) the first that
+        reached the network; of several calls of one module the first.
+        """
+        nodes = [node for node in self.record["nodes"] if node["round"] == round and node["backward"] is not None]
+        earliest: dict[int, int] = {}
+        for node in nodes:
+            if node["kind"] == "module" and node["parameters"] and node["backward"] is not None:
+                earliest[node["root"]] = min(node["backward"], earliest.get(node["root"], node["backward"]))
+        passes = set(earliest.values())
+        seen: set[tuple[int, str]] = set()
+        shown: set[str] = set()
+        for node in sorted(nodes, key=_order):
+            key = (node["root"], node["fqn"])
+            if node["kind"] == "function":
+                if node["backward"] in passes:
+                    shown.add(node["id"])
+            elif node["backward"] == earliest.get(node["root"], node["backward"]) and key not in seen:
+                seen.add(key)
+                shown.add(node["id"])
+        return shown
+
+    def shown_round(self) -> int:
+        """The round to show: the first, unless a zero-initialised layer hides part of it that the second shows."""
+        hidden = {node["fqn"] for node in self.record["nodes"] if node["round"] == 0 and _is_silent(node)}
+        visible = {node["fqn"] for node in self.weight_nodes(1)}
+        return 1 if hidden & visible else 0
 
     def settled_round(self) -> int:
         """The round to judge magnitudes in: the second if there is one, since zero-initialised heads hide the first."""
@@ -258,6 +290,11 @@ EventT = TypeVar("EventT", bound=Event)
 
 def _order(node: Node) -> int:
     return node["order"]
+
+
+def _is_silent(node: Node) -> bool:
+    gradient = node["output_gradient"]
+    return bool(node["is_leaf"] and node["parameters"] and gradient is not None and gradient["second_moment"] == 0.0)
 
 
 def held(optimizer: Optimizer) -> list[str]:

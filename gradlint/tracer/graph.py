@@ -42,7 +42,17 @@ class Layer:
     norm_gain: float | None
     predicted: float | None
     is_weight: bool
+    root: int
     saturated: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """First and last weight call of one network; decades: log10 of gradient amplitude at the first over the last."""
+
+    first: Layer
+    last: Layer
+    decades: float
 
 
 class TraceGraph:
@@ -65,6 +75,7 @@ class TraceGraph:
         for edge in record["edges"]:
             if edge["source"] in known and edge["target"] in known:
                 sources.setdefault(edge["target"], known[edge["source"]])
+        shown = evidence.first_pass(round)
         weights = {node["id"] for node in evidence.weight_nodes(round)}
         last = {chain[-1]["root"]: amplitude(chain[-1]) for chain in evidence.chains(round)}
         fallback = next(iter(last.values()), None)
@@ -76,6 +87,7 @@ class TraceGraph:
             if here is not None and reference is not None:
                 attributes["decades"] = math.log10(here) - math.log10(reference)
             attributes["is_weight"] = node["id"] in weights
+            attributes["in_first_pass"] = node["id"] in shown
             network.add_node(node["id"], **attributes)
         for edge in record["edges"]:
             if edge["source"] in known and edge["target"] in known:
@@ -165,11 +177,11 @@ class TraceGraph:
         return "\n".join([*lines, "}"]) + "\n"
 
     def layers(self) -> list[Layer]:
-        """Calls worth a line in a report, in forward order: modules without children, and activations."""
+        """Calls worth a line in a report, in forward order: one pass through modules and activations, no losses."""
         return [
             _layer(node, data)
             for node, data in sorted(self.network.nodes(data=True), key=lambda item: item[1]["order"])
-            if data["kind"] == "module" or data.get("is_activation")
+            if data["in_first_pass"] and _is_layer(data)
         ]
 
     def culprit(self) -> Layer | None:
@@ -180,7 +192,9 @@ class TraceGraph:
         candidates = [
             _layer(node, data)
             for node, data in self.network.nodes(data=True)
-            if data.get("norm_gain") is not None and (data.get("is_weight") or data.get("is_activation"))
+            if data["in_first_pass"]
+            and data.get("norm_gain") is not None
+            and (data.get("is_weight") or data.get("is_activation"))
         ]
         return min(candidates, key=lambda layer: layer.norm_gain or 0.0, default=None)
 
@@ -190,13 +204,25 @@ class TraceGraph:
         Parameters whose gradient is zero by invariance (a bias before a normalisation) never count.
         """
         for node, data in self.network.nodes(data=True):
-            if data.get("is_weight") and "zero_by_invariance" not in data and data.get("decades", 0.0) <= -decades:
+            if (
+                data.get("is_weight")
+                and data["in_first_pass"]
+                and "zero_by_invariance" not in data
+                and data.get("decades", 0.0) <= -decades
+            ):
                 yield _layer(node, data)
 
-    def total_decades(self) -> float | None:
-        """log10 of gradient amplitude at the first weight call over the last; None with fewer than two."""
-        measured = [layer.decades for layer in self.layers() if layer.is_weight and layer.decades is not None]
-        return measured[0] - measured[-1] if len(measured) > 1 else None
+    def spans(self) -> list[Span]:
+        """For every network with at least two weight calls, its first, its last, and the decades between them."""
+        networks: dict[int, list[Layer]] = {}
+        for layer in self.layers():
+            if layer.is_weight and layer.decades is not None:
+                networks.setdefault(layer.root, []).append(layer)
+        return [
+            Span(weights[0], weights[-1], (weights[0].decades or 0.0) - (weights[-1].decades or 0.0))
+            for weights in networks.values()
+            if len(weights) > 1
+        ]
 
 
 def colour_of(decades: float | None) -> str:
@@ -214,7 +240,9 @@ def _attributes(node: Node, evidence: Evidence) -> Attributes:
         "name": node["fqn"],
         "class_name": node["class_name"],
         "order": node["order"],
+        "root": node["root"],
         "is_activation": node["activation_kind"] is not None,
+        "has_parameters": bool(node["parameters"]),
     }
     for prefix, place in (("", node["constructed"]), ("called_", node["called"])):
         if place is not None:
@@ -246,6 +274,13 @@ def _attributes(node: Node, evidence: Evidence) -> Attributes:
     return data
 
 
+def _is_layer(data: Attributes) -> bool:
+    if data["kind"] == "function":
+        return bool(data["is_activation"]) and (data["name"] != "" or data["class_name"] != "LogSoftmax")
+    is_loss = data["class_name"].endswith("Loss")
+    return not is_loss and bool(data["is_weight"] or data["has_parameters"] or "local_gain" in data)
+
+
 def _layer(node: str, data: Attributes) -> Layer:
     place = f"{data['file']}:{data['line']}" if "file" in data else ""
     if not place and "called_file" in data:
@@ -260,6 +295,7 @@ def _layer(node: str, data: Attributes) -> Layer:
         data.get("norm_gain"),
         _root(data.get("predicted_gain")),
         bool(data.get("is_weight")),
+        int(data["root"]),
         data.get("saturated_share"),
     )
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from gradlint.catalog import RuleSpec
 from gradlint.diagnostics import Diagnostic, Severity
+from gradlint.tracer.evidence import Evidence
 from gradlint.tracer.graph import TraceGraph
 from gradlint.tracer.schema import TraceRecord
 from gradlint.tracer.verdicts import NO_OPTIONS, attach, observe
@@ -25,8 +26,8 @@ class Outcome:
 
     @cached_property
     def graph(self) -> TraceGraph:
-        """The TraceGraph of the first round."""
-        return TraceGraph.of(self.record)
+        """The TraceGraph of the first round, or of the second where zero-initialised layers hide part of the first."""
+        return TraceGraph.of(self.record, Evidence(self.record).shown_round())
 
     @property
     def failure(self) -> str:

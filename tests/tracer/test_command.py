@@ -37,7 +37,8 @@ def test_report_files_and_exit_code(tmp_path: Path, capsys: Capture) -> None:
     assert err.startswith(f"gradlint: tracing {VANISHING}")
     # weights of standard deviation 0.01: seven layers of width 64 and one of width 3 on the way back
     expected = 7 * math.log10(0.01 * math.sqrt(64)) + math.log10(0.01 * math.sqrt(3))
-    assert TraceGraph.load(str(graph)).total_decades() == pytest.approx(expected, abs=0.5)
+    [span] = TraceGraph.load(str(graph)).spans()
+    assert span.decades == pytest.approx(expected, abs=0.5)
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

@@ -40,7 +40,9 @@ def test_predicted_gain_of_a_sigmoid_at_its_measured_input() -> None:
 
 def test_total_and_vanished() -> None:
     graph = TraceGraph.of(chain([1e-12, 1e-6, 1.0]))
-    assert graph.total_decades() == pytest.approx(-6.0)
+    [span] = graph.spans()
+    assert (span.first.name, span.last.name) == ("fc1", "fc3")
+    assert span.decades == pytest.approx(-6.0)
     assert [layer.name for layer in graph.vanished()] == ["fc1"]
     assert [layer.name for layer in graph.vanished(decades=3.0)] == ["fc1", "fc2"]
 
@@ -49,6 +51,29 @@ def test_zero_by_invariance_never_counts_as_vanished() -> None:
     record = chain([1e-20, 1.0])
     record["parameters"][0]["zero_by_invariance"] = record["parameters"][1]["zero_by_invariance"] = "padding row"
     assert list(TraceGraph.of(record).vanished()) == []
+
+
+def test_two_networks_are_told_apart() -> None:
+    record = chain([1e-12, 1.0])
+    other = chain([1e-4, 1.0])
+    for item in other["nodes"]:
+        item.update(id=f"g:{item['id']}", fqn=f"g:{item['fqn']}", root=1, order=item["order"] + 10)
+    record["nodes"] += other["nodes"]
+    for item in other["nodes"]:
+        item["parameters"] = record["nodes"][0]["parameters"] if item["class_name"] == "Linear" else []
+    spans = TraceGraph.of(record).spans()
+    assert [round(span.decades) for span in spans] == [-6, -2]
+
+
+def test_of_several_passes_the_first_is_shown() -> None:
+    record = chain([1e-12, 1.0])
+    again = chain([1e-2, 1.0])
+    for item in again["nodes"]:
+        item.update(id=f"{item['fqn']}#1", call=1, backward=1, order=item["order"] + 10)
+    record["nodes"] += again["nodes"]
+    graph = TraceGraph.of(record)
+    assert [layer.id for layer in graph.layers()] == ["fc1#0", "act1#0", "fc2#0"]
+    assert len(graph.network) == 6
 
 
 def test_culprit_is_the_smallest_local_gain_not_the_smallest_gradient() -> None:

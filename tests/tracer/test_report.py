@@ -42,7 +42,7 @@ def test_layers_stand_in_forward_order_with_bars_and_predictions() -> None:
 def test_culprit_is_marked_only_where_little_gets_through() -> None:
     record = chain([1.0, 1.0, 1.0])
     assert "smallest local gain" not in render(traced(record))
-    record["nodes"][3]["local_gain"] = 1e-5
+    record["nodes"][3]["local_gain"] = 1e-6
     marked = [line for line in render(traced(record)).splitlines() if "smallest local gain" in line]
     assert len(marked) == 1
     assert marked[0].split()[0] == "act2"

@@ -73,6 +73,13 @@ def test_fixed_scripts_give_no_finding_of_the_tracer(script: Path) -> None:
     assert reported == []
 
 
+@pytest.mark.parametrize("script", sorted((FIXTURES / "good").glob("*.py")), ids=lambda script: script.stem)
+def test_well_kept_networks_give_no_finding_of_the_tracer(script: Path) -> None:
+    record = trace(script, measure=("curvature", "same-batch"))
+    assert record["error"] is None
+    assert [(item.finding.rule, item.verdict.reason) for item in observe(record)] == []
+
+
 def test_every_rule_with_a_measurement_has_a_pair() -> None:
     covered = {rule for rule, _, _, _ in CASES}
     assert (rules_with_verdict() | trace_only_rules()) - covered == set()

@@ -12,7 +12,7 @@ import networkx
 from gradlint.errors import MissingExtraError, TraceError
 from gradlint.tracer.graph import Layer, TraceGraph, colour_of
 from gradlint.tracer.outcome import Outcome
-from gradlint.tracer.report.terminal import SMALL_GAIN
+from gradlint.tracer.report.terminal import marked_culprit
 
 MOST_LABELS = 60
 
@@ -41,7 +41,9 @@ def draw(outcome: Outcome, path: str) -> None:
         figure = Figure(figsize=(13.0, height), layout="constrained")
         FigureCanvasAgg(figure)
         flow, picture = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
-        figure.suptitle(f"{os.path.basename(outcome.record['script'])}: gradient of the loss, first round", fontsize=12)
+        number = outcome.graph.network.graph["round"] + 1
+        name = os.path.basename(outcome.record["script"])
+        figure.suptitle(f"{name}: gradient of the loss, OptimizerStep {number}", fontsize=12)
         _flow(flow, layers, outcome.graph)
         _graph(picture, outcome.graph)
         try:
@@ -70,10 +72,10 @@ def _flow(axes: Any, layers: Sequence[Layer], graph: TraceGraph) -> None:
             label="predicted",
         )
         axes.legend(loc="lower left", frameon=False)
-    culprit = graph.culprit()
+    culprit = marked_culprit(graph)
     marked = False
     for row, layer in enumerate(layers):
-        if culprit is not None and layer.id == culprit.id and (culprit.norm_gain or 0.0) < SMALL_GAIN:
+        if culprit is not None and layer.id == culprit.id:
             marked = True
             axes.annotate(
                 f"smallest local gain: {culprit.norm_gain or 0.0:.2g}",
@@ -98,17 +100,32 @@ def _flow(axes: Any, layers: Sequence[Layer], graph: TraceGraph) -> None:
 
 
 def _graph(axes: Any, graph: TraceGraph) -> None:
-    network = graph.network
-    places = _positions(network)
+    """One pass, from the input (top) to the loss; edges past a level, such as residual ones, are bowed."""
+    network = _one_pass(graph.network)
+    levels = _levels(network)
+    places = _positions(network, levels)
     labelled = len(network) <= MOST_LABELS
-    networkx.draw_networkx_edges(
-        network, places, ax=axes, arrowsize=7, width=0.8, edge_color="#777777", node_size=180 if labelled else 30
-    )
+    size = 180 if labelled else 30
+    straight = [(a, b) for a, b in network.edges if levels[b] - levels[a] == 1]
+    bowed = [(a, b) for a, b in network.edges if levels[b] - levels[a] != 1]
+    for edges, style in ((straight, "arc3"), (bowed, "arc3,rad=-0.35")):
+        networkx.draw_networkx_edges(
+            network,
+            places,
+            ax=axes,
+            edgelist=edges,
+            arrows=True,
+            arrowsize=7,
+            width=0.8,
+            edge_color="#777777",
+            node_size=size,
+            connectionstyle=style,
+        )
     networkx.draw_networkx_nodes(
         network,
         places,
         ax=axes,
-        node_size=180 if labelled else 30,
+        node_size=size,
         node_color=[colour_of(data.get("decades")) for _, data in network.nodes(data=True)],
         edgecolors=["#000000" if data.get("is_weight") else "#999999" for _, data in network.nodes(data=True)],
         linewidths=0.8,
@@ -126,9 +143,16 @@ def _graph(axes: Any, graph: TraceGraph) -> None:
                 va="center",
                 fontsize=8 if labelled else 5,
             )
-    axes.set_title("TraceGraph, coloured from 6 decades below (blue) to 6 above (red)")
+    axes.set_title("TraceGraph: blue = smaller, red = larger gradient")
     axes.margins(x=0.25, y=0.03)
     axes.set_axis_off()
+
+
+def _one_pass(network: networkx.DiGraph) -> networkx.DiGraph:
+    """The calls of the first pass that are joined to others."""
+    shown = network.subgraph([node for node, data in network.nodes(data=True) if data["in_first_pass"]])
+    joined = [node for node in shown if shown.degree(node) or len(shown) == 1]
+    return shown.subgraph(joined)
 
 
 def predicted_decades(graph: TraceGraph, layers: Sequence[Layer]) -> list[float | None]:
@@ -146,24 +170,28 @@ def predicted_decades(graph: TraceGraph, layers: Sequence[Layer]) -> list[float 
     return values
 
 
-def _positions(network: networkx.DiGraph) -> dict[str, tuple[float, float]]:
-    """Rows by longest path from an input, columns by order of execution."""
-    row: dict[str, int] = {}
+def _levels(network: networkx.DiGraph) -> dict[str, int]:
+    """Length of the longest path from an input."""
+    level: dict[str, int] = {}
     for node in networkx.topological_sort(network) if networkx.is_directed_acyclic_graph(network) else network:
-        row[node] = 1 + max((row.get(before, -1) for before in network.predecessors(node)), default=-1)
-    levels: dict[int, list[str]] = {}
+        level[node] = 1 + max((level.get(before, -1) for before in network.predecessors(node)), default=-1)
+    return level
+
+
+def _positions(network: networkx.DiGraph, levels: dict[str, int]) -> dict[str, tuple[float, float]]:
+    """Rows by level, columns by order of execution."""
+    rows: dict[int, list[str]] = {}
     for node in sorted(network, key=lambda name: network.nodes[name]["order"]):
-        levels.setdefault(row[node], []).append(node)
+        rows.setdefault(levels[node], []).append(node)
     return {
         node: (column - (len(members) - 1) / 2.0, -float(level))
-        for level, members in levels.items()
+        for level, members in rows.items()
         for column, node in enumerate(members)
     }
 
 
 def _depth(graph: TraceGraph) -> int:
-    network = graph.network
-    return int(networkx.dag_longest_path_length(network, default_weight=1)) + 1 if len(network) else 0
+    return max(_levels(_one_pass(graph.network)).values(), default=0) + 1
 
 
 def _label(layer: Layer) -> str:

@@ -8,13 +8,16 @@ from collections.abc import Iterator, Sequence
 
 from gradlint.diagnostics import Diagnostic, Verdict
 from gradlint.facts.signal import format_decades, format_ratio
-from gradlint.tracer.graph import Layer
+from gradlint.tracer.graph import Layer, TraceGraph
 from gradlint.tracer.outcome import Outcome
 
 BAR = 24
 MOST = 40
-SMALL_GAIN = 0.1
-"""Amplitude below which the smallest local gain is marked: a tenth of what came in."""
+SMALL_GAIN = 0.02
+"""Share of the gradient's norm below which a layer is marked as the smallest local gain whatever the others do."""
+LOSS = -3.0
+SUSPECT_GAIN = 0.2
+"""Where a network loses this many decades in all, a layer that passes on less than this is marked."""
 COLOURS = {"confirmed": "31", "refuted": "32", "inconclusive": "33", "bold": "1", "dim": "2", "blue": "34", "red": "31"}
 
 
@@ -49,9 +52,7 @@ def _layers(outcome: Outcome, colour: bool) -> Iterator[str]:
     measured = [layer.decades for layer in layers if layer.decades is not None]
     if not measured:
         return
-    culprit = outcome.graph.culprit()
-    if culprit is not None and (culprit.norm_gain or 0.0) >= SMALL_GAIN:
-        culprit = None
+    culprit = marked_culprit(outcome.graph)
     shown = _shortened(layers, culprit)
     names = max(len("layer"), *(len(_label(layer)) for layer in shown if layer is not None))
     high, low = max(0.0, *measured), min(-2.0, *measured)
@@ -69,10 +70,17 @@ def _layers(outcome: Outcome, colour: bool) -> Iterator[str]:
         if culprit is not None and layer.id == culprit.id:
             line += _paint("  ◀ smallest local gain", "confirmed", colour)
         yield line
-    total = outcome.graph.total_decades()
-    if total is not None:
-        weights = [layer for layer in layers if layer.is_weight and layer.decades is not None]
-        yield f"  gradient at {weights[0].name} is {format_decades(total)} of the one at {weights[-1].name}"
+    for span in outcome.graph.spans():
+        yield f"  gradient at {span.first.name} is {format_decades(span.decades)} of the one at {span.last.name}"
+
+
+def marked_culprit(graph: TraceGraph) -> Layer | None:
+    """The layer with the smallest local gain, where that is small enough to point at."""
+    culprit = graph.culprit()
+    if culprit is None or culprit.norm_gain is None:
+        return None
+    limit = SUSPECT_GAIN if any(span.decades <= LOSS for span in graph.spans()) else SMALL_GAIN
+    return culprit if culprit.norm_gain < limit else None
 
 
 def _findings(outcome: Outcome, colour: bool) -> Iterator[str]:
