@@ -17,6 +17,7 @@ from gradlint.errors import SourceError
 from gradlint.facts import code, positions
 from gradlint.facts.code import Expr, Span, Stmt
 from gradlint.facts.relevance import relevant
+from gradlint.facts.shrink import shrink
 
 _NONE = code.Literal(None, None)
 
@@ -28,7 +29,7 @@ def build(text: str, path: str, *, whole: bool = False) -> code.Program:
     """
     tree = parse(text, path)
     lines = positions.Lines(text)
-    split = _split(text)
+    split = shrink(tree, text, _split(text))
     body: list[Stmt] = []
     for run in _runs(tree.body if whole else relevant(tree, split)):
         body.extend(_lower_run(run, split, lines, path))
@@ -418,7 +419,12 @@ class _Lowering:
 
     def bring_from(self, node: cst.ImportFrom, twin: Any) -> list[Stmt]:
         names = [(alias.name, alias.asname) for alias in twin.names]
-        return [code.ImportFrom(twin.module or "", twin.level, names, self._lines.span(twin))]
+        spans = [self._imported(alias) for alias in twin.names]
+        return [code.ImportFrom(twin.module or "", twin.level, names, self._lines.span(twin), spans)]
+
+    def _imported(self, alias: ast.alias) -> Span:
+        line, column, _, _ = self._lines.span(alias)
+        return (line, column, line, column + len(alias.name))
 
     def scoped(self, node: Any, twin: Any) -> list[Stmt]:
         return [code.Scoped(type(node).__name__.lower(), list(twin.names), self._lines.span(twin))]

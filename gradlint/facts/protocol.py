@@ -11,11 +11,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from gradlint.facts.events import Branch, Call, Condition, Event, Exit, Node, Repeat, Within
 
 STATES = 192
-"""States kept apart at one point; beyond, what branches assumed is forgotten, which only makes verdicts weaker."""
+"""Paths kept apart at one point; beyond, what branches assumed is forgotten, and if that is not enough some paths are
+dropped and no verdict of the run is sure any more."""
+ASSUMPTIONS = 24
+"""Conditions a path remembers; those met later are taken both ways each time, which only makes verdicts weaker."""
 ROUNDS = 12
 """Rounds of a loop until its states are taken as stable."""
 
@@ -48,6 +52,7 @@ class Machine(ABC):
 
     def __init__(self) -> None:
         self.judgements: dict[int, Judgement] = {}
+        self.overflowed = False
 
     @abstractmethod
     def on(self, state: State, event: Event) -> State:
@@ -77,6 +82,9 @@ class Machine(ABC):
         for paths in (outcome.paths, *outcome.exits.values()):
             for state, _ in paths:
                 self.finish(state)
+        if self.overflowed:
+            for judgement in self.judgements.values():
+                judgement.unsure.append(judgement.origin)
         return sorted(self.judgements.values(), key=lambda j: (j.origin.place.path, j.origin.place.at))
 
 
@@ -109,7 +117,7 @@ class _Runner:
             inner = self._node(node, outcome.paths)
             for kind, left in inner.exits.items():
                 outcome.leave_by(kind, left)
-            outcome.paths = _bounded(inner.paths)
+            outcome.paths = self._bounded(inner.paths)
         return outcome
 
     def _node(self, node: Branch | Repeat | Within | Call, paths: Paths) -> _Outcome:
@@ -124,11 +132,13 @@ class _Runner:
 
     def _branch(self, node: Branch, paths: Paths) -> _Outcome:
         outcome = _Outcome(set())
+        arms = len(node.arms)
         for index, arm in enumerate(node.arms):
+            side = _side(node.condition, index, arms)
             taken = {
-                (state, assumed | {(node.condition.key, _side(node.condition, index, len(node.arms)))})
+                (state, _assume(assumed, node.condition.key, side))
                 for state, assumed in paths
-                if _allows(assumed, node.condition, index, len(node.arms))
+                if _allows(assumed, node.condition.key, side, arms)
             }
             inner = self.block(arm, taken)
             outcome.paths |= inner.paths
@@ -147,7 +157,7 @@ class _Runner:
             if not fresh:
                 break
             seen |= fresh
-            inner = self.block(node.body, _bounded(fresh))
+            inner = self.block(node.body, self._bounded(fresh))
             ended = inner.paths | inner.exits.pop("continue", set())
             after |= ended | inner.exits.pop("break", set())
             for kind, left in inner.exits.items():
@@ -161,15 +171,30 @@ class _Runner:
         return outcome
 
 
+    def _bounded(self, paths: Paths) -> Paths:
+        if len(paths) <= STATES:
+            return paths
+        paths = {(state, frozenset()) for state, _ in paths}
+        if len(paths) <= STATES:
+            return paths
+        self.machine.overflowed = True
+        return set(islice(paths, STATES))
+
+
 def _side(condition: Condition, index: int, arms: int) -> int:
     if arms == 2 and index < 2:
         return index ^ 1 if condition.negated else index
     return index
 
 
-def _allows(assumed: frozenset[tuple[str, int]], condition: Condition, index: int, arms: int) -> bool:
-    side = _side(condition, index, arms)
-    return all(key != condition.key or known == side for key, known in assumed)
+def _assume(assumed: frozenset[tuple[str, int]], key: str, side: int) -> frozenset[tuple[str, int]]:
+    return assumed if len(assumed) >= ASSUMPTIONS else assumed | {(key, side)}
+
+
+def _allows(assumed: frozenset[tuple[str, int]], key: str, side: int, arms: int) -> bool:
+    if arms == 2:
+        return (key, side ^ 1) not in assumed
+    return all(known_key != key or known == side for known_key, known in assumed)
 
 
 def _variant(loop: Repeat) -> frozenset[str]:
@@ -208,12 +233,6 @@ def _forget(paths: Paths, variant: frozenset[str]) -> Paths:
     if not variant:
         return set(paths)
     return {(state, frozenset(a for a in assumed if a[0] not in variant)) for state, assumed in paths}
-
-
-def _bounded(paths: Paths) -> Paths:
-    if len(paths) <= STATES:
-        return paths
-    return {(state, frozenset()) for state, _ in paths}
 
 
 def repeats_around(tree: list[Node], wanted: Event) -> list[Repeat]:

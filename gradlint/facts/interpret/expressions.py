@@ -409,27 +409,30 @@ _EVALUATE: dict[type, Callable[[Any, Any], Value]] = {
 # How the code writes things
 
 
-def text_of(expr: Expr | None) -> str:
-    """A short spelling of an expression, for messages and as the hint of unknown values."""
+def text_of(expr: Expr | None, depth: int = 12) -> str:
+    """A short spelling of an expression, for messages and as the hint of unknown values; what lies deeper is `…`."""
+    if depth == 0:
+        return "…"
+    depth -= 1
     if isinstance(expr, code.Name):
         return expr.name
     if isinstance(expr, code.Attribute):
-        return f"{text_of(expr.base)}.{expr.name}"
+        return f"{text_of(expr.base, depth)}.{expr.name}"
     if isinstance(expr, code.Call):
-        inner = ", ".join(text_of(argument.value) for argument in expr.arguments[:3])
-        return f"{text_of(expr.func)}({inner})"
+        inner = ", ".join(text_of(argument.value, depth) for argument in expr.arguments[:3])
+        return f"{text_of(expr.func, depth)}({inner})"
     if isinstance(expr, code.Subscript):
-        return f"{text_of(expr.base)}[{', '.join(text_of(index) for index in expr.index)}]"
+        return f"{text_of(expr.base, depth)}[{', '.join(text_of(index, depth) for index in expr.index)}]"
     if isinstance(expr, code.Literal):
         return repr(expr.value)
     if isinstance(expr, code.Binary):
-        return f"{text_of(expr.left)} {expr.op} {text_of(expr.right)}"
+        return f"{text_of(expr.left, depth)} {expr.op} {text_of(expr.right, depth)}"
     if isinstance(expr, code.Compare):
-        return text_of(expr.left) + "".join(f" {op} {text_of(right)}" for op, right in expr.rest)
+        return text_of(expr.left, depth) + "".join(f" {op} {text_of(right, depth)}" for op, right in expr.rest)
     if isinstance(expr, code.Unary):
-        return f"{expr.op} {text_of(expr.value)}"
+        return f"{expr.op} {text_of(expr.value, depth)}"
     if isinstance(expr, code.Logic):
-        return f" {expr.op} ".join(text_of(value) for value in expr.values)
+        return f" {expr.op} ".join(text_of(value, depth) for value in expr.values)
     return "…"
 
 
