@@ -162,7 +162,7 @@ class _Runner:
             after |= ended | inner.exits.pop("break", set())
             for kind, left in inner.exits.items():
                 outcome.leave_by(kind, left)
-            entering = _bounded({(self.machine.again(state, node), assumed) for state, assumed in _forget(ended, variant)})
+            entering = self._bounded({(self.machine.again(state, node), assumed) for state, assumed in _forget(ended, variant)})
         outcome.paths = {(self.machine.leave(state, node), assumed) for state, assumed in _forget(after, variant)}
         for kind in list(outcome.exits):
             outcome.exits[kind] = {
