@@ -54,7 +54,7 @@ def _bind_name(it: Interpreter, name: str, value: Value, at: Span, fresh: bool =
         it.replaced(None, name, old, value, at)
     it.write(name, value)
     it.call_it(name, value)
-    _announce(it, name, value, at)
+    announce(it, name, value, at)
 
 
 def _built_again(old: Value, new: Value) -> bool:
@@ -74,7 +74,8 @@ def _replaced_below(it: Interpreter, owner: Value, name: str, value: Value, at: 
         it.replaced(owner, name, Unknown(name, "attribute"), value, at)
 
 
-def _announce(it: Interpreter, name: str, value: Value, at: Span) -> None:
+def announce(it: Interpreter, name: str, value: Value, at: Span) -> None:
+    """A name, attribute or container now keeps a state dict."""
     if isinstance(value, Snapshot):
         it.emit(TakeSnapshot(it.place(at), it.frame.function, name, value.module, value.copied, value))
 
@@ -104,7 +105,7 @@ def _bind_attribute(it: Interpreter, target: code.Attribute, value: Value, at: S
         # Two reads of one attribute must agree, also after a write.
         it.journal.write(owner.parts, name, value)
         it.call_it(text, value)
-        _announce(it, text, value, at)
+        announce(it, text, value, at)
         return
     _replaced_below(it, owner, name, value, at)
     store: dict[str, Value] | None = None
@@ -133,7 +134,7 @@ def _bind_attribute(it: Interpreter, target: code.Attribute, value: Value, at: S
         it.replaced(owner, name, old, value, at)
     it.journal.write(store, name, value)
     it.call_it(text, value)
-    _announce(it, text, value, at)
+    announce(it, text, value, at)
 
 
 def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) -> None:
@@ -141,6 +142,7 @@ def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) 
     keys = [expressions.evaluate(it, index) for index in target.index]
     text = expressions.text_of(target)
     it.call_it(text, value)
+    announce(it, text, value, at)
     key = keys[0].value if len(keys) == 1 and isinstance(keys[0], Constant) else None
     if isinstance(owner, Mapping):
         if key is not None:

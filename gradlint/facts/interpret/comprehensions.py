@@ -9,7 +9,7 @@ from gradlint.facts.interpret import assign, expressions, iterators
 from gradlint.facts.interpret.loops import UNROLL, any_element, elements
 from gradlint.facts.model import RepeatedInstance
 from gradlint.facts.scope import Scope
-from gradlint.facts.values import Collection, Mapping, Parameters, Steps, Tensor, Value, constant, is_module
+from gradlint.facts.values import Collection, Mapping, Parameters, Snapshot, Steps, Tensor, Value, constant, is_module
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -24,6 +24,10 @@ def evaluate(it: Interpreter, expr: code.Comprehension) -> Value:
         iterable = expressions.evaluate(it, first.iterable)
         if isinstance(iterable, Parameters):
             return _parameters(it, expr, iterable)
+        if expr.kind == "dict" and isinstance(iterable, Steps) and iterable.kind == "snapshot":
+            taken = iterable.arguments[0]
+            assert isinstance(taken, Snapshot)
+            return Snapshot(taken.module, it.place(expr.at), copied=taken.copied or not _same_tensor(expr.element))
         if expr.kind == "dict":
             return _mapping(it, expr)
         return _collection(it, expr)
@@ -125,6 +129,18 @@ def _parameters(it: Interpreter, expr: code.Comprehension, parameters: Parameter
         return Parameters(parameters.owners, whole)
     iterators.exhaust(it, parameters, it.place(expr.at), "the comprehension")
     return Collection("list", [element], True, it.place(expr.at), element)
+
+
+def _same_tensor(element: code.Expr) -> bool:
+    """Whether `v`, `v.detach()`, `v.data`: what shares its memory with the tensor it was made of."""
+    while isinstance(element, (code.Attribute, code.Call)):
+        if isinstance(element, code.Call):
+            element = element.func
+        elif element.name in ("detach", "data", "requires_grad_"):
+            element = element.base
+        else:
+            return False
+    return isinstance(element, code.Name)
 
 
 def _only_trainable(condition: code.Expr) -> bool:

@@ -76,6 +76,9 @@ def condition(it: Interpreter, test: Expr) -> Condition:
             it.kept.append(value)
         if id(value) in it.births:
             loops.append(it.births[id(value)])
+        elif isinstance(value, Tensor) and it.repeats:
+            # What a loop tests of a tensor is nearly always computed in it.
+            loops.append(it.repeats[-1])
     if any(isinstance(part, code.Call) for part in _parts(test)) and it.repeats:
         loops.append(it.repeats[-1])
     inner = max((loop for loop in loops), default=None)

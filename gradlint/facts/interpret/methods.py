@@ -19,7 +19,7 @@ from gradlint.facts.events import (
     Unscale,
     ZeroGrad,
 )  # fmt: skip
-from gradlint.facts.interpret import calls, containers, forward, frameworks, initialisers, modules, ranges, tensors
+from gradlint.facts.interpret import assign, calls, containers, forward, frameworks, initialisers, modules, ranges, tensors
 from gradlint.facts.roles import interesting, last_name, loss_like, role
 from gradlint.facts.values import (
     Choice,
@@ -690,6 +690,7 @@ def _collection(
 ) -> Value:
     if name in ("append", "extend", "add") and arguments:
         _accumulated(it, hint.rpartition(".")[0], arguments[0], receiver, name, place)
+        assign.announce(it, hint.rpartition(".")[0], arguments[0], place.at)
     return containers.method(it, receiver, name, arguments, keywords, place)
 
 
