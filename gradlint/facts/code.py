@@ -309,12 +309,13 @@ class Import:
 
 @dataclass(slots=True, eq=False)
 class ImportFrom:
-    """`from ..a import b as c`: `level` counts the dots; a name `*` imports everything."""
+    """`from ..a import b as c`: `level` counts the dots; a name `*` imports everything; `spans` are of the `b`s."""
 
     module: str
     level: int
     names: list[tuple[str, str | None]]
     at: Span
+    spans: list[Span]
 
 
 @dataclass(slots=True, eq=False)

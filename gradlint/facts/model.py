@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gradlint.facts import code
 from gradlint.facts.code import Span
 from gradlint.facts.events import Run
 from gradlint.facts.formulas import Formula
@@ -28,7 +29,7 @@ class CallFact:
     `name` is canonical (`torch.nn.init.constant_`); a method of a known value is `Module.eval`, `Tensor.detach`. `repeats` are the loops
     around it, outermost first; `forward_of` the module whose forward it is in; `function` the function or method it stands in;
     `conditional` tells whether a branch of that function decides if it happens, `spans` where its keywords stand and, as
-    `.step`, the dotted name that is called.
+    `.step` or `step(`, the name that is called.
     """
 
     name: str
@@ -50,6 +51,15 @@ class CallFact:
         if keyword in self.keywords:
             return self.keywords[keyword]
         return self.arguments[position] if position < len(self.arguments) else None
+
+
+@dataclass(slots=True, eq=False)
+class ImportedName:
+    """`from package import name as bound` of an installed package; `name` is canonical, `place` of the name alone."""
+
+    name: str
+    bound: str
+    place: Place
 
 
 @dataclass(slots=True, eq=False)
@@ -184,11 +194,17 @@ class TrainingFacts:
     schedulers: list[Scheduler] = field(default_factory=list)
     scalers: list[Scaler] = field(default_factory=list)
     functions: list[FunctionFact] = field(default_factory=list)
+    imports: list[ImportedName] = field(default_factory=list)
     bounded: list[str] = field(default_factory=list)
     frameworks: set[str] = field(default_factory=set)
     names: dict[int, str] = field(default_factory=dict)
+    program: list[code.Stmt] = field(default_factory=list)
     born: dict[int, int] = field(default_factory=dict)
     mentions: frozenset[str] = frozenset()
+
+    def reads(self, name: str) -> int:
+        """How often the file's code mentions a plain name outside imports."""
+        return sum(type(node) is code.Name and node.name == name for node in code.walk(self.program))
 
     def name_of(self, value: Value | None, fallback: str = "it") -> str:
         """The name under which the code knows a value: `self.optimizer`, `opt_g`."""

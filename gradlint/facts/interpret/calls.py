@@ -90,6 +90,8 @@ def _arguments(it: Interpreter, expr: code.Call) -> tuple[list[Value], dict[str,
     spans = {argument.name: argument.at for argument in expr.arguments if argument.name is not None and argument.at is not None}
     if isinstance(expr.func, code.Attribute) and expr.func.at is not None:
         spans[f".{expr.func.name}"] = expr.func.at
+    elif isinstance(expr.func, code.Name) and expr.func.at is not None:
+        spans[f"{expr.func.name}("] = expr.func.at
     for argument in expr.arguments:
         value = expressions.evaluate(it, argument.value)
         if argument.star == "*":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
+from gradlint.facts.model import ImportedName
 from gradlint.facts.torch_names import canonical
 from gradlint.facts.values import External, LocalModule, Unknown, Value
 
@@ -41,7 +42,10 @@ def _later(it: Interpreter, name: str, make: object) -> None:
 def bring_from(it: Interpreter, node: code.ImportFrom) -> None:
     """`from a import b`: an attribute of a, or its submodule."""
     path = it.scope.path
-    for name, alias in node.names:
+    for (name, alias), at in zip(node.names, node.spans, strict=True):
+        if node.level == 0 and it.once("import", path, at):
+            imported = ImportedName(canonical(f"{node.module}.{name}"), alias or name, it.place(at))
+            it.facts.imports.append(imported)
         if name != "*":
             _later(it, alias or name, lambda name=name: _member(it, node, path, name))
             continue

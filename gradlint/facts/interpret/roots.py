@@ -16,6 +16,7 @@ _FRAMEWORK_LOOPS = frozenset({"training_step"})
 
 def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     """Run a linted file in every way there is into it."""
+    it.facts.program = program.body
     frame = Frame(scope, "<module>")
     it.frames.append(frame)
     _run(it, Run("<module>", program.path), lambda: it.block(program.body))
