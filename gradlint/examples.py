@@ -87,9 +87,10 @@ def _unmarked(text: str) -> str:
 
 def _engine(folder: Path, catalog: Catalog, buffers: Mapping[str, str | bytes]) -> Engine:
     everything = (Selector("ALL"),)
+    folders = tuple(map(str, catalog.folders[1:]))
 
     def adjust(settings: Settings) -> Settings:
-        return replace(settings, root=folder, select=everything, preview=True, extend_rules=tuple(map(str, catalog.folders[1:])))
+        return replace(settings, root=folder, select=everything, preview=True, extend_rules=folders)
 
     return Engine(Finder(isolated=True, adjust=adjust), buffers=buffers, catalog=catalog)
 

@@ -177,3 +177,9 @@ def _check_keys(value: dict[Any, Any], schema: dict[str, Any], keys: tuple[str |
             raise ShapeError((*keys, key), "unknown key" + (f"; did you mean `{near[0]}`?" if near else ""))
         elif isinstance(others, dict):
             _check(item, others, (*keys, key))
+
+
+if __name__ == "__main__":
+    import json
+
+    print(json.dumps(SCHEMA, indent=2))

@@ -64,7 +64,7 @@ def test_wrong_examples_are_found_when_they_are_read(tmp_path: Path) -> None:
 def test_codes_and_names_are_unique(tmp_path: Path) -> None:
     (tmp_path / "marked-line.yaml").write_text(GOOD)
     (tmp_path / "other-line.yaml").write_text(GOOD.replace("name: marked-line", "name: other-line"))
-    with pytest.raises(CatalogError, match="code: XX001 already belongs to"):
+    with pytest.raises(CatalogError, match=r"code: XX001 already belongs to"):
         Catalog([tmp_path]).rules  # noqa: B018
     with pytest.raises(CatalogError, match="is already the name of"):
         Catalog([tmp_path, USER_RULES]).rules  # noqa: B018
@@ -99,9 +99,9 @@ def test_broken_check_modules(tmp_path: Path) -> None:
     (tmp_path / "a_rule.py").write_text("import nothing_of_this_name\n")
     (tmp_path / "b_rule.py").write_text("x = 1\n")
     registry = Registry([tmp_path])
-    with pytest.raises(CatalogError, match="a_rule.py: cannot be imported: ModuleNotFoundError"):
+    with pytest.raises(CatalogError, match=r"a_rule\.py: cannot be imported: ModuleNotFoundError"):
         registry.check("a-rule")
-    with pytest.raises(CatalogError, match="b_rule.py: defines no function"):
+    with pytest.raises(CatalogError, match=r"b_rule\.py: defines no function"):
         registry.check("b-rule")
     with pytest.raises(CatalogError, match="rule `c-rule` has no check"):
         registry.check("c-rule")

@@ -14,7 +14,9 @@ from conftest import ROOT, Run
 
 from gradlint.reporters import formats
 
-SCRIPT = 'import torch\nx = "FIRE"  # a, b: 100%\ny = (\n    "FIRE",\n)\nz = "FIRE"  # gradlint: ignore[XX001] on purpose\n'
+SCRIPT = (
+    'import torch\nx = "FIRE"  # a, b: 100%\ny = (\n    "FIRE",\n)\nz = "FIRE"  # gradlint: ignore[XX001] on purpose\n'
+)
 
 
 @pytest.fixture
@@ -27,7 +29,8 @@ def script(marked: Path) -> Path:
 
 def test_formats_are_those_documented() -> None:
     assert formats() == [
-        "azure", "checkstyle", "concise", "full", "github", "gitlab", "json", "json-lines", "junit", "pylint", "rdjson", "sarif",
+        "azure", "checkstyle", "concise", "full", "github", "gitlab", "json", "json-lines", "junit", "pylint", "rdjson",
+        "sarif",
     ]  # fmt: skip
 
 
@@ -153,7 +156,9 @@ SARIF: dict[str, Any] = {
                                                 "helpUri": {"type": "string", "format": "uri"},
                                                 "defaultConfiguration": {
                                                     "type": "object",
-                                                    "properties": {"level": {"enum": ["none", "note", "warning", "error"]}},
+                                                    "properties": {
+                                                        "level": {"enum": ["none", "note", "warning", "error"]}
+                                                    },
                                                 },
                                                 "properties": {"type": "object"},
                                             },
@@ -269,7 +274,9 @@ def test_github(script: Path, gradlint: Run) -> None:
         "::warning title=gradlint (XX001),file=a file.py,line=2,endLine=2,col=6,endColumn=10"
         "::a file.py:2:6: XX001 line 2 says FIRE"
     )
-    assert lines[2].startswith("::error title=gradlint (GL991),file=nb.ipynb,line=1,endLine=1::nb.ipynb:cell 2:2:5: GL991 ")
+    assert lines[2].startswith(
+        "::error title=gradlint (GL991),file=nb.ipynb,line=1,endLine=1::nb.ipynb:cell 2:2:5: GL991 "
+    )
 
 
 def test_github_escapes(marked: Path, gradlint: Run) -> None:

@@ -14,7 +14,19 @@ from conftest import ROOT
 from gradlint import replay
 
 NEVER = {"torch", "networkx", "matplotlib", "psutil", "pygls", "click", "msgspec"}
-HEAVY = NEVER | {"libcst", "yaml", "argparse", "re", "dataclasses", "sqlite3", "tomllib", "json", "pathlib", "typing", "ast"}
+HEAVY = NEVER | {
+    "libcst",
+    "yaml",
+    "argparse",
+    "re",
+    "dataclasses",
+    "sqlite3",
+    "tomllib",
+    "json",
+    "pathlib",
+    "typing",
+    "ast",
+}
 TRAINING = """\
 import torch
 from torch import nn
@@ -67,7 +79,11 @@ def test_unchanged_run(project: Path) -> None:
         imported(project, "a.py")
     modules = imported(project, "a.py")
     assert not modules & HEAVY
-    assert {name for name in modules if name.startswith("gradlint")} == {"gradlint", "gradlint.__main__", "gradlint.replay"}
+    assert {name for name in modules if name.startswith("gradlint")} == {
+        "gradlint",
+        "gradlint.__main__",
+        "gradlint.replay",
+    }
 
 
 def test_cold_run_of_a_clean_script(project: Path) -> None:
@@ -86,6 +102,10 @@ def test_importing_the_library_is_light(name: str) -> None:
     script = f"import sys, {name}; print(*sys.modules)"
     path = os.pathsep.join([str(ROOT), *sys.path])
     result = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": path}
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": path},
     )
     assert not set(result.stdout.split()) & (NEVER | {"libcst", "yaml"})
