@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Edit, Finding, Fix, Range
+from gradlint.facts.events import Branch, ClipGrad, walk
 from gradlint.facts.model import CallFact, TrainingFacts
+from gradlint.facts.protocol import nodes_around
+from gradlint.facts.values import Place
 from gradlint.options import Options
 
 _OLD = "torch.nn.utils.clip_grad_norm"
@@ -13,15 +16,27 @@ _NAME = _OLD.rpartition(".")[2]
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
-    """Judge every call of the old name but those of a fallback: the new name called, or imported, as the alternative."""
-    current = {call.function for call in facts.calls if call.name == f"{_OLD}_" and call.conditional}
+    """Judge every call of the old name but those of a fallback for old versions."""
+    fallbacks = _fallbacks(facts)
     bound = {imported.bound for imported in facts.imports if imported.name == f"{_OLD}_"}
     calls = [call for call in facts.calls if call.name == _OLD and call.place.path == facts.path]
     for call in calls:
-        if (call.conditional and call.function in current) or any(f"{name}(" in call.spans for name in bound):
+        if call.place in fallbacks or any(f"{name}(" in call.spans for name in bound):
             continue
         values: dict[str, str | int | float] = {"old": _NAME, "new": f"{_NAME}_"}
         yield Finding("deprecated-clip", call.place.path, Range(*call.place.at), values, _fix(facts, call, calls))
+
+
+def _fallbacks(facts: TrainingFacts) -> set[Place]:
+    """Clips in a branch that asks for a version or for the name itself."""
+    found: set[Place] = set()
+    for run in facts.runs:
+        for event in walk(run.tree):
+            if isinstance(event, ClipGrad):
+                tests = [node.condition.text for node in nodes_around(run.tree, event) if isinstance(node, Branch)]
+                if any("version" in test or "hasattr" in test for test in tests):
+                    found.add(event.place)
+    return found
 
 
 def _fix(facts: TrainingFacts, call: CallFact, calls: list[CallFact]) -> Fix | None:
