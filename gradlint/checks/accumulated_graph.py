@@ -17,7 +17,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every accumulation in a loop that back-propagates."""
     for run in facts.runs:
         for event in walk(run.tree):
-            if isinstance(event, Accumulate) and event.tensor.roots and ".forward" not in event.function:
+            if isinstance(event, Accumulate) and event.outlives and event.within == "loop":
                 loop = _training_loop(run, event)
                 if loop is not None and not _back_propagated(run, event, loop):
                     values = {"target": event.name, "value": _value(event)}

@@ -28,7 +28,7 @@ def _reason(facts: TrainingFacts, instance: Instance, write: AttributeWrite) -> 
     value = write.value
     if isinstance(value, (Collection, Mapping)):
         kept = [part for part in parts([value]) if isinstance(part, Tensor) and part.parameter]
-        if not kept or any(_known(facts, instance, part) for part in kept):
+        if not kept or any(part.mystery or _known(facts, instance, part) for part in kept):
             return ""
         return "a Parameter inside a plain container is not registered"
     if not isinstance(value, Tensor) or not value.roots:

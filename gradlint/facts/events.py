@@ -164,12 +164,17 @@ class LoadSnapshot(Event):
 
 @dataclass(slots=True, eq=False)
 class Accumulate(Event):
-    """A name that outlives the iteration takes in a tensor: `total += loss`, `losses.append(loss)`."""
+    """A name or container takes in a tensor: `total += loss`, `losses.append(loss)`.
+
+    `outlives`: it surely was there before the iteration; `within`: in a loop, or in a module's forward or a hook of it.
+    """
 
     name: str
     tensor: Tensor
     target: Value | None
     how: str
+    outlives: bool = False
+    within: str = "loop"
 
 
 @dataclass(slots=True, eq=False)

@@ -114,7 +114,7 @@ REDUCTIONS = frozenset(
 )
 # Results carry no gradient.
 CUTTING_METHODS = {
-    "detach": "detach", "detach_": "detach", "item": "item", "numpy": "numpy", "tolist": "tolist",
+    "detach": "detach", "detach_": "detach", "item": "item", "numpy": "numpy", "asnumpy": "numpy", "tolist": "tolist",
 }  # fmt: skip
 NON_DIFFERENTIABLE = frozenset({
     "argmax", "argmin", "round", "floor", "ceil", "sign", "trunc", "eq", "ne", "gt", "lt", "ge", "le", "long", "int",

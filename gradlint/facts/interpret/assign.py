@@ -21,6 +21,7 @@ from gradlint.facts.values import (
     Mapping,
     Method,
     Parameters,
+    Place,
     Snapshot,
     Steps,
     Tensor,
@@ -169,7 +170,7 @@ def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) 
         and isinstance(owner, (Mapping, Collection, Unknown))
         and key is None
     ):
-        it.emit(Accumulate(it.place(at), it.frame.function, expressions.text_of(target.base), value, owner, "item"))
+        accumulate(it, expressions.text_of(target.base), value, owner, "item", it.place(at))
 
 
 def _unpack(it: Interpreter, targets: list[Expr], value: Value, at: Span, fresh: bool = False) -> None:
@@ -252,7 +253,7 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
     elif isinstance(value, Tensor) or isinstance(old, Tensor):
         new = tensors.combine(it, node.op, old, value, place)
         if isinstance(value, Tensor) and value.roots and node.op == "+" and isinstance(new, Tensor):
-            it.emit(Accumulate(place, it.frame.function, expressions.text_of(target), new, old, "sum"))
+            accumulate(it, expressions.text_of(target), new, old, "sum", place)
     elif isinstance(old, Constant) and isinstance(value, Constant):
         new = expressions.fold(node.op, old, value) or it.unknown(expressions.text_of(target))
         if it.repeats and not it.forwards and not _constructing(it):
@@ -261,6 +262,19 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
         touched = tuple(v for v in (old, value) if isinstance(v, (Tensor, Unknown)))
         new = it.unknown(last_name(expressions.text_of(target)), "value", touched)
     bind(it, target, new, node.at)
+
+
+def accumulate(it: Interpreter, name: str, tensor: Tensor, target: Value, how: str, place: Place) -> None:
+    """Announce that a name or container takes in a tensor of the graph."""
+    own = name.startswith("self.")
+    if it.forwards:
+        it.emit(Accumulate(place, it.frame.function, name, tensor, target, how, own, "forward"))
+        return
+    if how == "sum":
+        outlives = any(key in it.carried for key in tensors.ancestry(target)) or own
+    else:
+        outlives = bool(it.repeats) and it.births.get(id(target)) != it.repeats[-1]
+    it.emit(Accumulate(place, it.frame.function, name, tensor, target, how, outlives))
 
 
 def accumulated(it: Interpreter, node: code.Assign, value: Value) -> None:
@@ -274,7 +288,7 @@ def accumulated(it: Interpreter, node: code.Assign, value: Value) -> None:
     if text == "…" or text not in (expressions.text_of(added.left), expressions.text_of(added.right)):
         return
     old = expressions.evaluate(it, node.targets[0])
-    it.emit(Accumulate(it.place(node.at), it.frame.function, text, value, old, "sum"))
+    accumulate(it, text, value, old, "sum", it.place(node.at))
 
 
 def _constructing(it: Interpreter) -> bool:

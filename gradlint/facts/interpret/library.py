@@ -228,6 +228,7 @@ def parameter(it: Interpreter, name: str, arguments: Arguments, keywords: Keywor
     frozen = keywords.get("requires_grad") or (arguments[1] if len(arguments) > 1 else None)
     if not (isinstance(frozen, Constant) and frozen.value is False):
         found.roots = frozenset((found,))
+        found.mystery = frozen is not None and not isinstance(frozen, Constant)
     return found
 
 

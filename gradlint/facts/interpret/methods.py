@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from gradlint.facts import torch_names as names
 from gradlint.facts.events import (
-    Accumulate,
     Backward,
     ClipGrad,
     Escape, LoadSnapshot,
@@ -612,7 +611,7 @@ def _unknown(
         return receiver
     if name in names.FUNCTIONAL_ACTIVATIONS:
         return tensors.activation(it, name.rstrip("_"), receiver, place, argument(arguments, keywords, 0, "dim"))
-    if name in ("append", "extend", "add", "update", "add_scalar") and arguments:
+    if name in ("append", "extend") and arguments:
         _accumulated(it, hint.rpartition(".")[0], arguments[0], receiver, name, place)
     if name in ("items", "values", "keys"):
         return Unknown(receiver.hint, receiver.origin, touched=receiver.touched)
@@ -671,8 +670,8 @@ def _unknown_backward(
 
 
 def _accumulated(it: Interpreter, name: str, value: Value, target: Value, how: str, place: Place) -> None:
-    if isinstance(value, Tensor) and value.roots and it.repeats:
-        it.emit(Accumulate(place, it.frame.function, name, value, target, how))
+    if isinstance(value, Tensor) and value.roots and (it.repeats or it.forwards):
+        assign.accumulate(it, name, value, target, how, place)
 
 
 # Containers and the rest
