@@ -189,13 +189,15 @@ class Escape(Event):
 class Condition:
     """What a branch depends on. Equal `key` means the same test of the same values.
 
-    `loop` is the innermost Repeat whose iterations can change it (None: constant for the whole run); `negated` turns it.
+    `loop` is the innermost Repeat whose iterations can change it (None: constant for the whole run); `negated` turns it;
+    `recurs` where it comes true again and again, as `i % k == 0`.
     """
 
     key: str
     text: str
     negated: bool = False
     loop: int | None = None
+    recurs: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -257,7 +257,7 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
     elif isinstance(old, Constant) and isinstance(value, Constant):
         new = expressions.fold(node.op, old, value) or it.unknown(expressions.text_of(target))
         if it.repeats and not it.forwards and not _constructing(it):
-            new = it.unknown(expressions.text_of(target))
+            new = it.unknown(expressions.text_of(target), "count")
     else:
         touched = tuple(v for v in (old, value) if isinstance(v, (Tensor, Unknown)))
         new = it.unknown(last_name(expressions.text_of(target)), "value", touched)

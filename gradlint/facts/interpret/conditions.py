@@ -35,7 +35,9 @@ def judge(it: Interpreter, test: Expr) -> tuple[bool | None, Condition]:
     decided = truth(value)
     if decided is None and _about_gradient(it, test):
         decided = True
-    return decided, condition(it, test)
+    found = condition(it, test)
+    found.recurs = isinstance(value, Unknown) and value.origin == "remainder"
+    return decided, found
 
 
 def truth(value: Value) -> bool | None:

@@ -30,6 +30,7 @@ from gradlint.facts.values import (
     integer,
     is_module,
     merge,
+    options,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -165,7 +166,15 @@ def _binary(it: Interpreter, expr: code.Binary) -> Value:
         return _repeat(it, left, right, expr)
     if isinstance(left, (Gradient,)) or isinstance(right, Gradient):
         return left if isinstance(left, Gradient) else right
-    return tensors.combine(it, expr.op, left, right, it.place(expr.at))
+    result = tensors.combine(it, expr.op, left, right, it.place(expr.at))
+    if expr.op == "%" and isinstance(result, Unknown):
+        result.origin = "remainder"
+    return result
+
+
+def _recurs(value: Value) -> bool:
+    """Whether a test comes true again and again: it asks for the remainder of a counter."""
+    return isinstance(value, Unknown) and value.origin == "remainder"
 
 
 def _repeat(it: Interpreter, items: Collection, count: Value, expr: code.Binary) -> Value:
@@ -221,7 +230,8 @@ def _unary(it: Interpreter, expr: code.Unary) -> Value:
         result: Value = tensors.derive(it, [value], it.place(None))
     else:
         known = isinstance(value, Unknown)
-        result = it.unknown(value.hint if isinstance(value, Unknown) else "", "value", (value,) if known else ())
+        origin = "remainder" if _recurs(value) else "value"
+        result = it.unknown(value.hint if isinstance(value, Unknown) else "", origin, (value,) if known else ())
     if expr.op == "-":
         ranges.operation(it, "neg", [value], result, it.place(None))
     return result
@@ -257,7 +267,10 @@ def _compare(it: Interpreter, expr: code.Compare) -> Value:
             return Constant(op == "is not")
         if op in ("is", "is not") and isinstance(right, Constant) and right.value is None and _surely_object(left):
             return Constant(op == "is not", default=True)
-    result = it.unknown("comparison")
+    counted = any(isinstance(option, Unknown) and option.origin == "count" for option in options(left))
+    reached = counted and any(op in ("==", ">=") for op, _ in rights)
+    recurs = reached or _recurs(left) or any(_recurs(right) for _, right in rights)
+    result = it.unknown("comparison", "remainder" if recurs else "value")
     ranges.leaf(result, BIT, "compare")
     return result
 
@@ -279,7 +292,9 @@ def _logic(it: Interpreter, expr: code.Logic) -> Value:
     if expr.op == "and":
         if False in truths:
             return Constant(False)
-        return Constant(True) if all(t is True for t in truths) else it.unknown("condition", "value")
+        if all(t is True for t in truths):
+            return Constant(True)
+        return it.unknown("condition", "remainder" if any(_recurs(value) for value in values) else "value")
     kept = [value for value, known in zip(values, truths, strict=True) if known is not False]
     if not kept:
         return values[-1]

@@ -603,6 +603,9 @@ def _unknown(
         return it.unknown("handle")
     if name in names.CUTTING_METHODS:
         return tensors.cut(it, receiver, names.CUTTING_METHODS[name], place)
+    if name == "requires_grad_" and not kind:
+        wanted = argument(arguments, keywords, 0, "requires_grad") or Constant(True)
+        it.emit(Freeze(place, it.frame.function, receiver, tensors.switch(wanted)))
     if (
         name in names.SHAPING
         or name in ("requires_grad_", "clone")

@@ -1,0 +1,111 @@
+"""Gradient accumulation: loops whose optimizer steps once for several backward calls of one loss."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradlint.facts import relations
+from gradlint.facts.events import (
+    Backward, Branch, Call, Condition, Escape, Event, Exit, GradEdit, Node, OptimizerStep, Repeat, Run, Within, ZeroGrad,
+    walk,
+)  # fmt: skip
+from gradlint.facts.model import TrainingFacts
+from gradlint.facts.protocol import Machine, State, repeats_around
+from gradlint.facts.values import Manager, Steps
+
+_MICRO = re.compile(r"accum|micro|grad_steps", re.IGNORECASE)
+_FACTOR = re.compile(r"%\s*([\w.]+(?:\[[^\]]*\])?)|==\s*([\w.]+)")
+
+
+@dataclass(slots=True, frozen=True)
+class Accumulation:
+    """`step` follows several runs of `backward`: under `condition` in its loop, or after the loop (then it is None)."""
+
+    run: Run
+    loop: Repeat
+    backward: Backward
+    step: OptimizerStep
+    condition: Condition | None
+
+    @property
+    def factor(self) -> str:
+        """How the code names the number of backward calls."""
+        text = self.condition.text if self.condition is not None else self.loop.hint.removeprefix("range(").rstrip(")")
+        found = _FACTOR.search(text)
+        if found is not None:
+            return found[1] or found[2]
+        return "several" if self.condition is not None else text
+
+
+class _Pile(Machine):
+    """0 -> backward -> 1 -> the same backward -> 2 -> step: its gradients were piled up."""
+
+    start = 0
+
+    def __init__(self, backward: Backward, step: OptimizerStep) -> None:
+        super().__init__()
+        self.backward, self.step = backward, step
+
+    def on(self, state: State, event: Event) -> State:
+        if event is self.backward:
+            return min(state + 1, 2) if isinstance(state, int) else state
+        if event is self.step:
+            if state == 2:
+                self.report(self.backward, "bad", event)
+            return 0
+        if isinstance(event, OptimizerStep) and event.optimizer is self.step.optimizer:
+            return 0
+        if isinstance(event, ZeroGrad) and relations.clears(event.target, self.step.optimizer) is not False:
+            return 0
+        if isinstance(event, GradEdit) or (isinstance(event, Escape) and relations.takes(event, self.step.optimizer)):
+            return "unsure"
+        return state
+
+
+def accumulations(facts: TrainingFacts) -> Iterator[Accumulation]:
+    """Every backward whose gradients are piled up over iterations on purpose."""
+    for run in facts.runs:
+        events = walk(run.tree)
+        steps = [e for e in events if isinstance(e, OptimizerStep) and not isinstance(e.via, Manager)]
+        for backward in (e for e in events if isinstance(e, Backward) and not isinstance(e.via, Manager)):
+            around = repeats_around(run.tree, backward)
+            for step in steps if around else []:
+                condition = _guard(around[-1], step)
+                outside = all(e is not step for e in walk(around[-1].body))
+                if condition is None and not (outside and _micro(around[-1])):
+                    continue
+                if relations.reaches(backward, step.optimizer) is not False and _Pile(backward, step).run(run.tree)[:1]:
+                    yield Accumulation(run, around[-1], backward, step, condition)
+                    break
+
+
+def _micro(loop: Repeat) -> bool:
+    return isinstance(loop.over, Steps) and loop.over.kind == "range" and bool(_MICRO.search(loop.hint))
+
+
+def _guard(loop: Repeat, step: Event) -> Condition | None:
+    """The recurring test that a step in a loop hangs on, around it or before it with a `continue`."""
+    found = _path(loop.body, step)
+    return next((condition for condition in reversed(found or []) if condition.recurs), None)
+
+
+def _path(nodes: list[Node], step: Event) -> list[Condition] | None:
+    before: list[Condition] = []
+    for node in nodes:
+        if node is step:
+            return before
+        if isinstance(node, Branch):
+            for arm in node.arms:
+                inner = _path(arm, step)
+                if inner is not None:
+                    return [*before, node.condition, *inner]
+            if any(arm and isinstance(arm[-1], Exit) and arm[-1].kind in ("continue", "return") for arm in node.arms):
+                before.append(node.condition)
+        elif isinstance(node, (Call, Within, Repeat)):
+            inner = _path(node.body, step)
+            if inner is not None:
+                return [*before, *inner]
+    return None
+
