@@ -44,6 +44,21 @@ def owners(value: Value | None) -> list[Value] | None:
     return None
 
 
+def apart(module: Value, optimizer: Value) -> bool:
+    """Whether an optimizer holds nothing of a module; unseen modules are taken not to hold what the code builds beside them."""
+    answer = overlap(module, optimizer)
+    given = sources(optimizer) if isinstance(optimizer, Optimizer) else None
+    if answer is not None or given is None:
+        return answer is False
+    for source in given:
+        if isinstance(source, Unknown):
+            if any(part is module for part in (*source.parts.values(), *source.touched)):
+                return False
+        elif within(module, source) or within(source, module):
+            return False
+    return True
+
+
 def within(part: Value, whole: Value) -> bool:
     """Whether `part` is `whole` or lies in it."""
     return part is whole or _inside(part, whole)
