@@ -54,6 +54,18 @@ class CallFact:
 
 
 @dataclass(slots=True, eq=False)
+class Recurrence:
+    """A recurrent layer of torch applied: `length` steps (None: unseen), `fed` with a state of its own, in loops with their rounds."""
+
+    layer: Layer
+    outputs: tuple[Tensor, ...]
+    length: int | None
+    fed: bool
+    repeats: tuple[tuple[int, int | None], ...]
+    place: Place
+
+
+@dataclass(slots=True, eq=False)
 class ImportedName:
     """`from package import name as bound` of an installed package; `name` is canonical, `place` of the name alone."""
 
@@ -195,6 +207,7 @@ class TrainingFacts:
     scalers: list[Scaler] = field(default_factory=list)
     functions: list[FunctionFact] = field(default_factory=list)
     imports: list[ImportedName] = field(default_factory=list)
+    recurrences: list[Recurrence] = field(default_factory=list)
     bounded: list[str] = field(default_factory=list)
     frameworks: set[str] = field(default_factory=set)
     names: dict[int, str] = field(default_factory=dict)

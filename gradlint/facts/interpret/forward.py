@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts import torch_names as names
 from gradlint.facts.events import Forward
-from gradlint.facts.interpret import calls, losses, modules, tensors
+from gradlint.facts.interpret import calls, losses, modules, recurrences, tensors
 from gradlint.facts.model import CarriedState
 from gradlint.facts.values import (
     Choice,
@@ -200,6 +200,7 @@ def _recurrent(
     out.state_of = None
     state = tensors.layered(it, "recurrent", module, [*arguments[:1], hidden], place)
     state.state_of, state.hint = module, "hidden"
+    recurrences.applied(it, module, arguments[0] if arguments else None, hidden, (out, state), place)
     if module.name in ("RNNCell", "GRUCell"):
         return state
     if module.name == "LSTMCell":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gradlint.facts import code
 from gradlint.facts.code import Span, Stmt
 from gradlint.facts.events import Branch, Condition, Event, Exit, GradEdit, Node, Rebind, Repeat, Within
-from gradlint.facts.interpret import assign, calls, conditions, expressions, imports, iterators, tensors
+from gradlint.facts.interpret import assign, calls, conditions, expressions, imports, iterators, recurrences, tensors
 from gradlint.facts.interpret.loops import items_of
 from gradlint.facts.model import AttributeWrite, BareExpression, TrainingFacts
 from gradlint.facts.roles import passed, training_method
@@ -81,6 +81,8 @@ class Interpreter:
         self.mentioned: dict[int, set[str]] = {}
         self.births = facts.born
         self.carried: dict[int, int] = {}
+        self.rounds: dict[int, int | None] = {}
+        self.sizes: dict[int, dict[int, int]] = {}
         # An id is only a key while its object lives.
         self.kept: list[Value] = []
         self.seen: set[tuple[object, ...]] = set()
@@ -296,6 +298,7 @@ class Interpreter:
         self.counter += 1
         number = self.counter
         self.repeats.append(number)
+        self.rounds[number] = recurrences.rounds(over)
         if fresh is not None:
             self.born(fresh, number)
         outer, self.branches = self.branches, 0

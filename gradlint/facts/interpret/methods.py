@@ -18,7 +18,7 @@ from gradlint.facts.events import (
     Unscale,
     ZeroGrad,
 )  # fmt: skip
-from gradlint.facts.interpret import assign, calls, containers, forward, frameworks, initialisers, modules, ranges, tensors
+from gradlint.facts.interpret import assign, calls, containers, forward, frameworks, initialisers, modules, ranges, recurrences, tensors
 from gradlint.facts.roles import interesting, last_name, loss_like, role
 from gradlint.facts.values import (
     Choice,
@@ -473,7 +473,8 @@ def _tensor(
             moved = tensors.derive(it, [receiver], place)
             moved.owner, moved.attribute = receiver, "moved"
             return moved
-        return tensors.derive(it, [receiver, *arguments], place, keep_form=True)
+        reshaped = tensors.derive(it, [receiver, *arguments], place, keep_form=True)
+        return recurrences.shaped(it, receiver, reshaped, name, arguments)
     if name in names.FUNCTIONAL_ACTIVATIONS:
         dim = argument(arguments, keywords, 0, "dim") if "softmax" in name else None
         how = Layer(f"torch.nn.functional.{name}", arguments, keywords, place)
@@ -611,7 +612,7 @@ def _unknown(
         or name in ("requires_grad_", "clone")
         or (name in names.REDUCTIONS and loss_like(receiver))
     ):
-        return receiver
+        return recurrences.shaped(it, receiver, receiver, name, arguments)
     if name in names.FUNCTIONAL_ACTIVATIONS:
         return tensors.activation(it, name.rstrip("_"), receiver, place, argument(arguments, keywords, 0, "dim"))
     if name in ("append", "extend") and arguments:

@@ -1,0 +1,119 @@
+"""GL401: an OptimizerStep with gradients that went back through time and that nobody clips."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts import relations
+from gradlint.facts.clipping import stepped
+from gradlint.facts.events import Backward, ClipGrad, Escape, Event, GradEdit, OptimizerStep, Run, ZeroGrad, walk
+from gradlint.facts.frozen import frozen
+from gradlint.facts.model import TrainingFacts
+from gradlint.facts.protocol import Machine, State
+from gradlint.facts.roles import role
+from gradlint.facts.through_time import recurrent
+from gradlint.facts.values import Layer, Optimizer, Place, Value
+from gradlint.options import Options
+
+_BOUNDED = frozenset({"LBFGS", "Rprop", "Muon"})
+"""Optimizers of torch whose step does not grow with the gradient, or that search for its length."""
+_MAY_CLIP = re.compile(r"clip|clamp|hook|rescale|grad", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Full:
+    """Gradients of a Backward through `layer`; `touched` once somebody unseen got hold of them."""
+
+    backward: Backward
+    layer: Layer
+    touched: Event | None = None
+
+
+class _Unclipped(Machine):
+    """Backward through time -> full -> step."""
+
+    def __init__(self, optimizer: Value, through: dict[int, Layer]) -> None:
+        super().__init__()
+        self.optimizer = optimizer
+        self.through = through
+
+    def on(self, state: State, event: Event) -> State:
+        if isinstance(event, Backward) and id(event) in self.through:
+            return _Full(event, self.through[id(event)])
+        if isinstance(event, ZeroGrad) and relations.clears(event.target, self.optimizer) is not False:
+            return self.start
+        if not isinstance(state, _Full):
+            return state
+        if isinstance(event, OptimizerStep) and event.optimizer is self.optimizer:
+            self.report(event, "bad" if state.touched is None else "unsure", state.touched or state.backward)
+        elif isinstance(event, Escape) and _touches(event, self.optimizer):
+            return _Full(state.backward, state.layer, event)
+        return state
+
+
+def _touches(event: Escape, optimizer: Value) -> bool:
+    concerned = ("module", "parameters", "optimizer")
+    return relations.takes(event, optimizer) or any(
+        role(value) in concerned and relations.overlap(value, optimizer) is not False for value in event.values
+    )
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge every optimizer that a run steps after a Backward through a recurrent layer."""
+    seen: set[Place] = set()
+    for run in facts.runs if facts.recurrences else []:
+        for optimizer in stepped(run):
+            if not isinstance(optimizer, Optimizer) or not _plain(facts, optimizer) or _clipped(facts, run, optimizer):
+                continue
+            through = _through(facts, run, optimizer, options.integer("steps"))
+            for judgement in _Unclipped(optimizer, through).run(run.tree) if through else []:
+                place = judgement.origin.place
+                if place in seen or not (judgement.verdict == "sure" or (options.strict and judgement.bad)):
+                    continue
+                seen.add(place)
+                layer = through[id(judgement.bad[0])]
+                values: dict[str, str | int | float] = {
+                    "optimizer": facts.name_of(optimizer, "optimizer"),
+                    "module": facts.name_of(layer, layer.name),
+                    "kind": layer.name,
+                }
+                yield Finding("rnn-without-clipping", place.path, Range(*place.at), values)
+
+
+def _plain(facts: TrainingFacts, optimizer: Optimizer) -> bool:
+    """An optimizer of torch whose step grows with the gradient and that no framework clips for by configuration."""
+    if not optimizer.known or not optimizer.kind.startswith("torch.optim.") or optimizer.name in _BOUNDED:
+        return False
+    if optimizer.managed == "deepspeed":
+        return False
+    managers = [call for call in facts.calls if call.name.endswith(".Accelerator")] if optimizer.managed else []
+    return not any("plugin" in keyword or keyword == "**" for call in managers for keyword in call.keywords)
+
+
+def _through(facts: TrainingFacts, run: Run, optimizer: Optimizer, least: int) -> dict[int, Layer]:
+    """For each Backward of a run, the recurrent layer of the optimizer that it goes through time in."""
+    found: dict[int, Layer] = {}
+    for event in walk(run.tree):
+        if isinstance(event, Backward):
+            for layer in recurrent(facts, run, event, least):
+                if relations.overlap(layer, optimizer) is True and not frozen(facts, layer):
+                    found.setdefault(id(event), layer)
+    return found
+
+
+def _clipped(facts: TrainingFacts, run: Run, optimizer: Optimizer) -> bool:
+    """Whether anything in sight clips, hooks or rewrites gradients of the optimizer, or may."""
+    owner = run.name.partition(".")[0]
+    for other in facts.runs:
+        near = other is run or other.name.partition(".")[0] == owner
+        for event in walk(other.tree):
+            if isinstance(event, (ClipGrad, GradEdit)):
+                answer = relations.overlap(event.target, optimizer)
+                if answer or (answer is None and near):
+                    return True
+            elif near and isinstance(event, Escape) and _MAY_CLIP.search(event.callee) and _touches(event, optimizer):
+                return True
+    return False
