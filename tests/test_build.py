@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gradlint.errors import SourceError
 from gradlint.facts import code
 from gradlint.facts.build import build
+from gradlint.facts.outline import Outline
 
 NAMES = st.sampled_from(["model", "loss", "x", "self", "opt"])
 ATOMS = st.one_of(NAMES, st.integers(-5, 99).map(str), st.sampled_from(["'a'", "None", "1.5", "f'{x}'", "'é'", "..."]))
@@ -48,7 +49,7 @@ def _nodes(node: object) -> list[object]:
 @given(EXPRESSIONS)
 def test_calls_and_attributes_stand_where_ast_says(expression: str) -> None:
     text = f"é = 1; result = {expression}\n"
-    program = build(text, "train.py", whole=True)
+    program = build(text, "train.py")
     for kind, twin in ((code.Call, ast.Call), (code.Attribute, ast.Attribute), (code.Subscript, ast.Subscript)):
         ours = sorted(node.at for node in _nodes(program) if isinstance(node, kind) and node.at)
         theirs = sorted(
@@ -69,7 +70,7 @@ def _column(text: str, line: int | None, offset: int | None) -> int:
 @given(st.lists(EXPRESSIONS, min_size=1, max_size=4))
 def test_a_program_survives_its_plain_form(expressions: list[str]) -> None:
     text = "".join(f"if {e}:\n    value = {e}\nelse:\n    call({e})\n" for e in expressions)
-    plain = code.encode(build(text, "train.py", whole=True))
+    plain = code.encode(build(text, "train.py"))
     assert code.encode(code.decode(marshal.loads(marshal.dumps(plain)))) == plain
 
 
@@ -89,11 +90,11 @@ def test_deep_nesting_is_an_error_not_a_crash() -> None:
 
 
 def test_a_long_sum_needs_no_deep_stack() -> None:
-    program = build("import torch\nx = " + " + ".join(["a"] * 700) + "\n", "train.py", whole=True)
+    program = build("import torch\nx = " + " + ".join(["a"] * 700) + "\n", "train.py")
     assert len(program.body) == 2
 
 
 def test_only_statements_that_can_matter_are_kept() -> None:
     text = "import torch\n\ndef plain(a):\n    return helper(a)\n\ndef helper(a):\n    return a\n\ndef train(o):\n    o.step(helper)\n"
-    kept = [node.name for node in build(text, "x.py").body if isinstance(node, code.Function)]
+    kept = [node.name for node in Outline(text, "x.py").program().body if isinstance(node, code.Function)]
     assert kept == ["helper", "train"]

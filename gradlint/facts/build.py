@@ -16,24 +16,13 @@ import libcst as cst
 from gradlint.errors import SourceError
 from gradlint.facts import code, positions
 from gradlint.facts.code import Expr, Span, Stmt
-from gradlint.facts.relevance import relevant
-from gradlint.facts.shrink import shrink
-
-_NONE = code.Literal(None, None)
 
 
-def build(text: str, path: str, *, whole: bool = False) -> code.Program:
-    """Lower one file; `whole` keeps every top-level statement instead of the relevant ones.
-
-    Raises SourceError with line and column where the text is not Python.
-    """
+def build(text: str, path: str) -> code.Program:
+    """Lower every statement of a file. Raises SourceError with line and column where the text is not Python."""
     tree = parse(text, path)
-    lines = positions.Lines(text)
-    split = shrink(tree, text, _split(text))
-    body: list[Stmt] = []
-    for run in _runs(tree.body if whole else relevant(tree, split)):
-        body.extend(_lower_run(run, split, lines, path))
-    return code.Program(path, body)
+    lowered = lower(tree.body, split_lines(text), positions.Lines(text), path) if tree.body else []
+    return code.Program(path, [statement for statements in lowered for statement in statements])
 
 
 def parse(text: str, path: str) -> ast.Module:
@@ -51,28 +40,20 @@ def parse(text: str, path: str) -> ast.Module:
         raise SourceError(str(error), path=path) from None
 
 
-def _split(text: str) -> list[str]:
+def split_lines(text: str) -> list[str]:
+    """Lines as the tokenizer counts them: a form feed ends none."""
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def _first_line(node: ast.stmt) -> int:
+def first_line(node: ast.stmt) -> int:
+    """Where a statement begins, decorators included."""
     decorators = getattr(node, "decorator_list", None)
     return min(node.lineno, decorators[0].lineno) if decorators else node.lineno
 
 
-def _runs(statements: Sequence[ast.stmt]) -> list[list[ast.stmt]]:
-    """Neighbouring statements are parsed together; so are those that share a line."""
-    runs: list[list[ast.stmt]] = []
-    for node in statements:
-        if runs and _first_line(node) <= (runs[-1][-1].end_lineno or 0) + 1:
-            runs[-1].append(node)
-        else:
-            runs.append([node])
-    return runs
-
-
-def _lower_run(run: list[ast.stmt], split: list[str], lines: positions.Lines, path: str) -> list[Stmt]:
-    first, last = _first_line(run[0]), run[-1].end_lineno or run[-1].lineno
+def lower(run: Sequence[ast.stmt], split: list[str], lines: positions.Lines, path: str) -> list[list[Stmt]]:
+    """Parse neighbouring top-level statements with LibCST and lower each."""
+    first, last = first_line(run[0]), run[-1].end_lineno or run[-1].lineno
     try:
         module = cst.parse_module("\n".join(split[first - 1 : last]) + "\n")
     except cst.ParserSyntaxError as error:
@@ -81,7 +62,23 @@ def _lower_run(run: list[ast.stmt], split: list[str], lines: positions.Lines, pa
         ) from None
     except RecursionError:
         raise SourceError("nested too deeply to be parsed", path=path, line=first) from None
-    return _Lowering(lines).block(module.body, run)
+    statements = _small(module.body)
+    # A line may hold statements beside those of the run: they are told apart by their order on it.
+    skip = sum(1 for _ in statements) - len(run)
+    if skip > 0:
+        statements = statements[_before(run[0], lines) :][: len(run)]
+    lowering = _Lowering(lines)
+    return [lowering.one(node, twin) for node, twin in zip(statements, run, strict=True)]
+
+
+def _small(body: Sequence[Any]) -> list[Any]:
+    return [small for line in body for small in (line.body if isinstance(line, cst.SimpleStatementLine) else (line,))]
+
+
+def _before(node: ast.stmt, lines: positions.Lines) -> int:
+    """How many statements stand before `node` on its line."""
+    text = lines.text_lines[node.lineno - 1].encode()[: node.col_offset].decode(errors="replace")
+    return len(_small(cst.parse_module(text).body)) if text.strip() else 0
 
 
 class _Lowering:
@@ -94,15 +91,11 @@ class _Lowering:
         self._fallback: Span | None = None
 
     def block(self, body: Sequence[Any], twins: Sequence[ast.stmt]) -> list[Stmt]:
-        statements = [
-            small for line in body for small in (line.body if isinstance(line, cst.SimpleStatementLine) else (line,))
-        ]
-        lowered: list[Stmt] = []
-        for node, twin in zip(statements, twins, strict=True):
-            method = _STATEMENTS.get(type(node))
-            if method is not None:
-                lowered.extend(method(self, node, twin))
-        return lowered
+        return [made for node, twin in zip(_small(body), twins, strict=True) for made in self.one(node, twin)]
+
+    def one(self, node: Any, twin: ast.stmt) -> list[Stmt]:
+        method = _STATEMENTS.get(type(node))
+        return method(self, node, twin) if method is not None else []
 
     def suite(self, body: Any, twins: Sequence[ast.stmt]) -> list[Stmt]:
         if isinstance(body, cst.SimpleStatementSuite):

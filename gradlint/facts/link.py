@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from gradlint.errors import SourceError
-from gradlint.facts import code
-from gradlint.facts.build import build
-from gradlint.facts.code import Expr, Stmt
+from gradlint.facts.code import Stmt
 from gradlint.facts.interpret.interpreter import FUEL, Frame, Interpreter
 from gradlint.facts.interpret.roots import run_all
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.outline import Outline
 from gradlint.facts.scope import Scope
 from gradlint.facts.values import ClassValue, Constant, forget_choices
 
 MODULES = 400
 """Local modules looked into for one file; further imports count as unknown."""
+KEPT = 192
+"""Outlines of imported files kept between linted files."""
 RECURSION = 6000
 """Python frames allowed while a file is interpreted; deeper nesting is reported as an error of the file."""
 _ROOT_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git")
@@ -36,13 +38,13 @@ class Text(Protocol):
 class Project:
     """Facts of files, linked with the local modules they import.
 
-    `read` returns a file's source or None if it cannot be read; programs are kept, so a module imported by many files is
+    `read` returns a file's source or None if it cannot be read; outlines are kept, so a module imported by many files is
     parsed once.
     """
 
     def __init__(self, read: Callable[[str], Text | None]) -> None:
         self._read = read
-        self._programs: dict[str, code.Program | None] = {}
+        self._outlines: OrderedDict[str, Outline | None] = OrderedDict()
         self._dependencies: dict[str, set[str]] = {}
         self._scopes: dict[str, Scope] = {}
         self._exists: dict[str, bool] = {}
@@ -61,7 +63,7 @@ class Project:
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, RECURSION))
         try:
-            run_all(Interpreter(facts, self), build(source.text, source.path), scope)
+            run_all(Interpreter(facts, self), Outline(source.text, source.path).program(), scope)
         except RecursionError:
             raise SourceError("nested too deeply to be interpreted", path=source.path) from None
         finally:
@@ -140,46 +142,48 @@ class Project:
             if note not in it.facts.bounded:
                 it.facts.bounded.append(note)
             return None
-        if path not in self._programs:
-            self._programs[path] = self._load(path)
-        program = self._programs[path]
-        if program is None:
+        outline = self._outline(path)
+        if outline is None:
             return None
         scope = Scope(path, "module", names={"__name__": Constant("module"), "__file__": Constant(path, True)})
         self._scopes[key] = scope
-        self._defer(it, scope, program)
+        self._defer(it, scope, outline)
         return scope
 
-    def _load(self, path: str) -> code.Program | None:
+    def _outline(self, path: str) -> Outline | None:
+        """The outline of an imported file; the last ones used are kept."""
+        if path in self._outlines:
+            self._outlines.move_to_end(path)
+            return self._outlines[path]
         source = self._read(path)
-        if source is None:
-            return None
         try:
-            return build(source.text, path)
+            found = Outline(source.text, path) if source is not None else None
         except SourceError:
-            return None
+            found = None
+        self._outlines[path] = found
+        if len(self._outlines) > KEPT:
+            self._outlines.popitem(last=False)
+        return found
 
-    def _defer(self, it: Interpreter, scope: Scope, program: code.Program) -> None:
+    def _defer(self, it: Interpreter, scope: Scope, outline: Outline) -> None:
         """Run a top-level statement of another file only when a name it binds is read."""
-        binders: dict[str, list[int]] = {}
-        for index, statement in enumerate(program.body):
-            if isinstance(statement, code.ImportFrom) and any(name == "*" for name, _ in statement.names):
-                self._run(it, scope, statement)
-                continue
-            for name in binds(statement):
-                binders.setdefault(name, []).append(index)
         done: set[int] = set()
 
         def run(indices: list[int]) -> None:
             for index in indices:
                 if index not in done:
                     done.add(index)
-                    self._run(it, scope, program.body[index])
+                    try:
+                        statements = outline.statement(index)
+                    except SourceError:
+                        continue
+                    self._run(it, scope, statements)
 
-        for name, indices in binders.items():
+        for name, indices in outline.binders.items():
             scope.lazy[name] = lambda indices=indices: run(indices)  # type: ignore[misc]
+        run(outline.stars)
 
-    def _run(self, it: Interpreter, scope: Scope, statement: Stmt) -> None:
+    def _run(self, it: Interpreter, scope: Scope, statements: list[Stmt]) -> None:
         fuel, it.fuel = it.fuel, min(it.fuel, FUEL // 4)
         started = it.fuel
         outer = (it.statement, it.repeats, it.forwards, it.recording)
@@ -187,48 +191,8 @@ class Project:
         it.frames.append(Frame(scope, "<module>"))
         try:
             with it.taped():
-                it.block([statement])
+                it.block(statements)
         finally:
             it.frames.pop()
             it.statement, it.repeats, it.forwards, it.recording = outer
             it.fuel = fuel - (started - it.fuel)
-
-
-def binds(statement: Stmt) -> set[str]:
-    """Names that a top-level statement binds, or whose value it changes by a method call."""
-    if isinstance(statement, (code.Function, code.Class)):
-        return {statement.name}
-    if isinstance(statement, code.Assign):
-        return {name for target in statement.targets for name in _target_names(target)}
-    if isinstance(statement, (code.Annotated, code.Augmented)):
-        return _target_names(statement.target)
-    if isinstance(statement, code.Import):
-        return {alias or name.partition(".")[0] for name, alias in statement.names}
-    if isinstance(statement, code.ImportFrom):
-        return {alias or name for name, alias in statement.names}
-    if isinstance(statement, code.Evaluate) and isinstance(statement.value, code.Call):
-        return _root_name(statement.value.func)
-    if isinstance(statement, code.If):
-        return {name for inner in (*statement.body, *statement.orelse) for name in binds(inner)}
-    if isinstance(statement, (code.For, code.While, code.With)):
-        return {name for inner in statement.body for name in binds(inner)}
-    if isinstance(statement, code.Try):
-        blocks = (statement.body, *statement.handlers, statement.orelse, statement.final)
-        return {name for block in blocks for inner in block for name in binds(inner)}
-    return set()
-
-
-def _target_names(target: Expr) -> set[str]:
-    if isinstance(target, code.Name):
-        return {target.name}
-    if isinstance(target, code.Sequence):
-        return {name for item in target.items for name in _target_names(item)}
-    if isinstance(target, (code.Attribute, code.Subscript)):
-        return _root_name(target)
-    return set()
-
-
-def _root_name(expr: Expr) -> set[str]:
-    while isinstance(expr, (code.Attribute, code.Subscript, code.Call)):
-        expr = expr.func if isinstance(expr, code.Call) else expr.base
-    return {expr.name} if isinstance(expr, code.Name) else set()

@@ -18,8 +18,8 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _LONG = 60
 
 
-def relevant(tree: ast.Module, lines: list[str]) -> list[ast.stmt]:
-    """The top-level statements worth a CST, in order."""
+def relevant(tree: ast.Module, lines: list[str]) -> list[int]:
+    """Indices of the top-level statements worth a CST, in order."""
     definitions: dict[str, list[int]] = {}
     wanted = [False] * len(tree.body)
     queue: list[int] = []
@@ -38,7 +38,7 @@ def relevant(tree: ast.Module, lines: list[str]) -> list[ast.stmt]:
         if definitions:
             for word in set(_WORD.findall(_text(tree.body[index], lines))) & definitions.keys():
                 queue.extend(definitions[word])
-    return [node for node, keep in zip(tree.body, wanted, strict=True) if keep]
+    return [index for index, keep in enumerate(wanted) if keep]
 
 
 def _text(node: ast.stmt, lines: list[str]) -> str:
