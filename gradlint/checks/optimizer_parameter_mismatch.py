@@ -18,8 +18,9 @@ from gradlint.options import Options
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Compare what each backward of a loop reaches with what all optimizers of the file hold."""
     events = [event for run in facts.runs for event in walk(run.tree)]
-    optimizers = dict.fromkeys(e.value for e in events if isinstance(e, Construct) and isinstance(e.value, Optimizer))
     stepped = [e.optimizer for e in events if isinstance(e, OptimizerStep)]
+    built = [e.value for e in events if isinstance(e, Construct) and isinstance(e.value, Optimizer)]
+    optimizers = dict.fromkeys((*built, *stepped))
     if not all(isinstance(o, Optimizer) and o.known and o.managed != "deepspeed" for o in stepped):
         return
     seen: set[object] = set()
