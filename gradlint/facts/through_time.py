@@ -12,7 +12,7 @@ from gradlint.facts.values import Layer
 
 
 def recurrent(facts: TrainingFacts, run: Run, backward: Backward, least: int) -> Iterator[Layer]:
-    """Recurrent layers through which `backward` multiplies `least` Jacobians or more, or a number that nobody can see."""
+    """Recurrent layers through which `backward` goes `least` steps back or more, or a number that nobody can see."""
     if not facts.recurrences:
         return
     graph = ancestry(backward.loss)
@@ -33,7 +33,7 @@ def recurrent(facts: TrainingFacts, run: Run, backward: Backward, least: int) ->
 
 
 def _steps(use: Recurrence, around: set[int]) -> int | None:
-    """Jacobians in a row of one application, with the loops that lie inside the Backward's own where the state is handed on."""
+    """Steps of one application; where the state is handed on, in every round of the loops inside the Backward's own."""
     steps = use.length
     if use.fed:
         for number, rounds in use.repeats:

@@ -11,6 +11,7 @@ from gradlint.facts.interpret import expressions, forward, modules, tensors
 from gradlint.facts.model import CallFact, FunctionFact
 from gradlint.facts.roles import carries_graph, criterion_like, interesting, last_name, role
 from gradlint.facts.scope import Scope
+from gradlint.facts.torch_names import AUTOCAST
 from gradlint.facts.values import (
     NONE,
     Choice,
@@ -208,6 +209,10 @@ def define(it: Interpreter, node: code.Function) -> None:
         if isinstance(value, External) and value.name in ("torch.no_grad", "torch.inference_mode", "torch.enable_grad"):
             kind = value.name.rpartition(".")[2]
             contexts.append(Context(kind, None, it.place(node.at)))
+        elif isinstance(value, External) and value.name in AUTOCAST:
+            made = expressions.evaluate(it, decorator) if isinstance(decorator, code.Call) else None
+            enabled = made.argument if isinstance(made, Context) else None
+            contexts.append(Context("autocast", enabled, it.place(node.at)))
     if contexts:
         it.contexts[id(node)] = contexts
     function = FunctionValue(node, it.scope, owner=it.frame.owner)
@@ -291,7 +296,7 @@ def _recursion(node: code.Function | code.Lambda) -> int:
 def _body(it: Interpreter, node: code.Function, contexts: list[Context]) -> str | None:
     if not contexts:
         return it.block(node.body)
-    return it.under(contexts[0], lambda: it.block(node.body))
+    return it.under(contexts[0], lambda: _body(it, node, contexts[1:]))
 
 
 def _bind_parameters(

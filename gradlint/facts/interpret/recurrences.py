@@ -27,7 +27,7 @@ _FACTORIES = frozenset({"zeros", "ones", "rand", "randn", "empty"})
 
 
 def shaped(it: Interpreter, before: Value, after: Value, name: str, arguments: list[Value]) -> Value:
-    """`after` is `before.name(*arguments)`: remember the sizes that this fixes. Something unseen gets a likeness of its own."""
+    """Remember the sizes that `after = before.name(*arguments)` fixes; something unseen gets a likeness of its own."""
     if name in _KEEP:
         sizes = it.sizes.get(id(before), {})
     elif name == "unsqueeze" and arguments:

@@ -1,0 +1,69 @@
+"""GL405: a clip whose threshold never acts, or undoes the training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts.events import Branch, ClipGrad, walk
+from gradlint.facts.model import CallFact, TrainingFacts
+from gradlint.facts.protocol import nodes_around
+from gradlint.facts.values import Constant, Place, Value, constant, number
+from gradlint.options import Options
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge every clip whose threshold is one known number wherever it is run."""
+    limits = {"norm": options.number("max-norm"), "value": options.number("clip-value")}
+    made = {call.place: call for call in facts.calls}
+    for place, clips in _clips(facts).items():
+        values = {number(clip.limit) for clip, _ in clips}
+        threshold = values.pop()
+        clip = clips[0][0]
+        if values or threshold is None or math.isnan(threshold) or 0 < threshold < limits[clip.kind]:
+            continue
+        if any(_guarded(clip.limit, tests) for clip, tests in clips) or (
+            threshold == math.inf and _measures(made.get(place), clip.limit)
+        ):
+            continue
+        shown = "inf" if math.isinf(threshold) else f"{threshold:g}"
+        message: dict[str, str | int | float] = {
+            "clip": clip.callee, "threshold": shown, "effect": _effect(clip.kind, threshold),
+        }  # fmt: skip
+        yield Finding("ineffective-clip", place.path, Range(*place.at), message)
+
+
+def _clips(facts: TrainingFacts) -> dict[Place, list[tuple[ClipGrad, list[str]]]]:
+    """Clips by norm and value, by place, with what the run's branches depend on."""
+    found: dict[Place, list[tuple[ClipGrad, list[str]]]] = {}
+    for run in facts.runs:
+        for event in walk(run.tree):
+            if isinstance(event, ClipGrad) and event.kind in ("norm", "value") and not event.callee.endswith(".clamp_"):
+                tests = [node.condition.key for node in nodes_around(run.tree, event) if isinstance(node, Branch)]
+                found.setdefault(event.place, []).append((event, tests))
+    return found
+
+
+def _guarded(limit: Value | None, tests: list[str]) -> bool:
+    """Whether a setting that can be changed from outside is tested around its use: `if args.clip > 0:`."""
+    return isinstance(limit, Constant) and limit.default and any(
+        repr(limit.value) in test.rpartition("|")[2].split(",") for test in tests
+    )
+
+
+def _measures(call: CallFact | None, limit: Value | None) -> bool:
+    """Whether an infinite threshold is there for the norm that comes back, for an exception, or as a setting's "off"."""
+    if call is None or (isinstance(limit, Constant) and limit.default):
+        return True
+    return not call.discarded or constant(call.keywords.get("error_if_nonfinite")) is not None
+
+
+def _effect(kind: str, threshold: float) -> str:
+    if threshold == math.inf:
+        return "never clips anything"
+    if threshold > 0:
+        return "lets every plausible gradient through"
+    if threshold == 0:
+        return "makes every gradient zero: nothing is trained"
+    return "turns every gradient round: each step climbs" if kind == "norm" else "replaces every gradient by the threshold"
