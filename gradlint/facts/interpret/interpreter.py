@@ -175,9 +175,9 @@ class Interpreter:
         return None
 
     def _exhausted(self) -> None:
-        note = f"{self.scope.path}: more than {FUEL} steps to interpret; what follows line {self.statement[0]} counts as unknown"
-        if self.fuel == 0 and note not in self.facts.bounded:
-            self.facts.bounded.append(note)
+        start = f"{self.scope.path}: more than {FUEL} steps to interpret"
+        if not any(note.startswith(start) for note in self.facts.bounded):
+            self.facts.bounded.append(f"{start}; what follows line {self.statement[0]} counts as unknown")
 
     def evaluate(self, node: code.Evaluate) -> str | None:
         value = expressions.evaluate(self, node.value, discarded=True)
