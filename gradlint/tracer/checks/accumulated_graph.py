@@ -15,6 +15,8 @@ def judge(evidence: Evidence, claim: Claim) -> Verdict:
         return inconclusive("fewer than two rounds were traced")
     alive = growth["live_losses"]
     rounds = len(growth["graph_nodes"])
+    if alive == 1 and not growth["holders"]:
+        return inconclusive("one earlier graph is held, by nothing that the script names", alive, UNIT, 0.0)
     if alive:
         names = ", ".join(f"`{name}`" for name in growth["holders"])
         holder = f" by {names}" if names else ""
