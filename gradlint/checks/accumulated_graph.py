@@ -17,11 +17,15 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every accumulation in a loop that back-propagates."""
     for run in facts.runs:
         for event in walk(run.tree):
-            if isinstance(event, Accumulate) and event.outlives and event.within == "loop":
+            if isinstance(event, Accumulate) and _outlives(event):
                 loop = _training_loop(run, event)
                 if loop is not None and not _back_propagated(run, event, loop):
                     values = {"target": event.name, "value": _value(event)}
                     yield Finding("accumulated-graph", event.place.path, Range(*event.place.at), values)
+
+
+def _outlives(event: Accumulate) -> bool:
+    return event.outlives and event.within == "loop" and bool(event.tensor.roots) and not event.tensor.parameter
 
 
 def _value(event: Accumulate) -> str:

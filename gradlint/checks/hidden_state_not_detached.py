@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts.events import Backward, Node, Repeat, walk
-from gradlint.facts.events import Branch, Event, Exit
+from gradlint.facts.events import Backward, Branch, Event, Exit, Node, Repeat, walk
 from gradlint.facts.interpret.tensors import ancestry
 from gradlint.facts.model import CarriedState, TrainingFacts
 from gradlint.facts.values import Tensor

@@ -6,7 +6,19 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import code
-from gradlint.facts.events import Backward, Branch, Call, Escape, Event, Exit, GradEdit, Node, OptimizerStep, ZeroGrad, walk
+from gradlint.facts.events import (
+    Backward,
+    Branch,
+    Call,
+    Escape,
+    Event,
+    Exit,
+    GradEdit,
+    Node,
+    OptimizerStep,
+    ZeroGrad,
+    walk,
+)
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import NONE, Constant, FunctionValue, Optimizer, Place
 from gradlint.options import Options

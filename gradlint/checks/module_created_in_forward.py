@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
-from gradlint.facts.events import Backward, Repeat, walk
+from gradlint.facts.events import Backward, walk
+from gradlint.facts.holding import related
 from gradlint.facts.model import AttributeWrite, CallFact, TrainingFacts
 from gradlint.facts.protocol import repeats_around
 from gradlint.facts.registration import has_parameters
-from gradlint.facts.values import Constant, Instance, Value, is_module
+from gradlint.facts.values import Constant, Instance, Tensor, Value, is_module
 from gradlint.options import Options
 
 
@@ -21,7 +22,8 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         module = call.result
         if not _built(call) or not has_parameters(module) or _trained(facts, call):
             continue
-        in_loop = bool(call.repeats) and call.repeats[-1] in training
+        losses = training.get(call.repeats[-1], []) if call.repeats else []
+        in_loop = any(related(module, root) for loss in losses for root in loss.roots)
         if call.forward_of is None and not in_loop:
             continue
         if _kept(facts, call, module):
@@ -40,13 +42,14 @@ def _built(call: CallFact) -> bool:
     return not call.function.endswith("__init__") and call.function != "<module>" or bool(call.repeats)
 
 
-def _training_loops(facts: TrainingFacts) -> set[int]:
-    found: set[int] = set()
+def _training_loops(facts: TrainingFacts) -> dict[int, list[Tensor]]:
+    """What is back-propagated in each iteration of a loop itself, by the loop's number."""
+    found: dict[int, list[Tensor]] = {}
     for run in facts.runs:
         for event in walk(run.tree):
-            if isinstance(event, Backward):
-                around: list[Repeat] = repeats_around(run.tree, event)
-                found.update(loop.number for loop in around[-1:])
+            if isinstance(event, Backward) and event.tensor is not None:
+                for loop in repeats_around(run.tree, event)[-1:]:
+                    found.setdefault(loop.number, []).append(event.tensor)
     return found
 
 
@@ -69,7 +72,7 @@ def _trained(facts: TrainingFacts, call: CallFact) -> bool:
 def _kept(facts: TrainingFacts, call: CallFact, module: Value) -> bool:
     """Built once behind a test and kept, or part of something else that is built here."""
     kept = [write for write in facts.writes if write.value is module]
-    if kept and (call.conditional or any(_empty_before(facts, write) for write in kept)):
+    if kept and (call.conditional or call.forward_of is None or any(_empty_before(facts, write) for write in kept)):
         return True
     return any(
         other.result is not module and isinstance(other.result, Instance) and module in other.result.attributes.values()

@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
 from gradlint.facts.events import (
-    Branch, Call, Construct, Escape, Event, LoadSnapshot, Node, OptimizerStep, Repeat, Within, walk,
+    Branch,
+    Call,
+    Construct,
+    Escape,
+    Event,
+    LoadSnapshot,
+    Node,
+    OptimizerStep,
+    Repeat,
+    Within,
+    walk,
 )  # fmt: skip
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around

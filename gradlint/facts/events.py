@@ -47,9 +47,10 @@ class Backward(Event):
 
 @dataclass(slots=True, eq=False)
 class ZeroGrad(Event):
-    """Gradients of an optimizer, a module or some parameters are cleared."""
+    """Gradients of an optimizer, a module or some parameters are cleared; `in_place`: own code fills the tensor with zeros."""
 
     target: Value
+    in_place: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -114,9 +115,15 @@ class GradEdit(Event):
 
 @dataclass(slots=True, eq=False)
 class ManualUpdate(Event):
-    """Parameters are changed without an optimizer: `p.data -= lr * p.grad`."""
+    """Parameters are changed without an optimizer: `p.data -= lr * p.grad`.
+
+    `gradient`: by their gradient; `rebinds`: a new tensor takes the name; `recording`: as in a Forward.
+    """
 
     target: Value
+    recording: bool | None = False
+    gradient: bool = False
+    rebinds: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -9,7 +9,18 @@ from dataclasses import dataclass, field, replace
 
 from gradlint.facts import relations
 from gradlint.facts.events import (
-    Backward, Construct, Escape, Event, GradEdit, Node, OptimizerStep, Repeat, Run, ZeroGrad, repeats, walk,
+    Backward,
+    Construct,
+    Escape,
+    Event,
+    GradEdit,
+    Node,
+    OptimizerStep,
+    Repeat,
+    Run,
+    ZeroGrad,
+    repeats,
+    walk,
 )  # fmt: skip
 from gradlint.facts.protocol import Machine, State
 from gradlint.facts.values import Manager, Optimizer, Unknown, Value

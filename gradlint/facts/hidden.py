@@ -9,7 +9,17 @@ from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.torch_names import RECURRENT
 from gradlint.facts.values import (
-    Constant, Initialiser, Instance, Layer, Operation, Tensor, Value, constant, integer, number, started,
+    Constant,
+    Initialiser,
+    Instance,
+    Layer,
+    Operation,
+    Tensor,
+    Value,
+    constant,
+    integer,
+    number,
+    started,
 )  # fmt: skip
 
 OPERATIONS = 4000

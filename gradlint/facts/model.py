@@ -214,6 +214,7 @@ class TrainingFacts:
     program: list[code.Stmt] = field(default_factory=list)
     born: dict[int, int] = field(default_factory=dict)
     mentions: frozenset[str] = frozenset()
+    uses: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def reads(self, name: str) -> int:
         """How often the file's code mentions a plain name outside imports."""

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from gradlint.facts import relations
 from gradlint.facts.events import (
-    Backward, Construct, GradEdit, ManualUpdate, OptimizerStep, Run, SchedulerStep, repeats, walk,
+    Backward,
+    Construct,
+    GradEdit,
+    ManualUpdate,
+    OptimizerStep,
+    Run,
+    SchedulerStep,
+    repeats,
+    walk,
 )  # fmt: skip
 from gradlint.facts.handed import handed
 from gradlint.facts.model import TrainingFacts

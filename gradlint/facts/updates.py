@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gradlint.facts import relations
 from gradlint.facts.events import Backward, OptimizerStep, Run, walk
+from gradlint.facts.holding import holds, related
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Cut, Mapping, Place, Tensor, Value
 
@@ -26,6 +27,15 @@ class Update:
         return next(
             (value for value in lost for o in self.optimizers if relations.overlap(value, o) is not False), None
         )
+
+    def starves(self, cut: Cut) -> Value | None:
+        """Something that gets no gradient because of a cut: nothing does, or the optimizer surely holds what is lost here alone."""
+        if self.loss.surely_cut:
+            return self.misses(cut)
+        if self.loss.mystery or any(related(a, b) for a in cut.lost for b in self.loss.roots):
+            return None
+        held = (value for value in sorted(cut.lost, key=_place) if any(holds(o, value) for o in self.optimizers))
+        return next(held, None)
 
 
 def updates(facts: TrainingFacts) -> Iterator[Update]:

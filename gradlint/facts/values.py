@@ -198,7 +198,8 @@ class Parameters(Value):
     """`model.parameters()` and what was made of it.
 
     `owners` are the modules (or single parameters) it comes from; `whole` is False if it was filtered or cut; an `exhaustible`
-    one is an iterator that can be read once, drawing from `sources`, `kept` under a name.
+    one is an iterator that can be read once, drawing from `sources`, `kept` under a name. A `filtered` set leaves out what was
+    frozen when it was made.
     """
 
     owners: tuple[Value, ...]
@@ -207,6 +208,7 @@ class Parameters(Value):
     named: bool = False
     kept: bool = False
     sources: tuple[Value, ...] = ()
+    filtered: bool = False
 
 
 @dataclass(slots=True, eq=False)

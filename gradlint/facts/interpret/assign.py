@@ -241,7 +241,8 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
     if isinstance(old, Tensor) and (
         old.parameter or (any(cut.kind == "data" for cut in old.cuts) and old.owner is not None)
     ):
-        it.emit(ManualUpdate(place, it.frame.function, old))
+        stored = old.parameter and it.recording
+        it.emit(ManualUpdate(place, it.frame.function, old, stored, isinstance(value, Gradient)))
         return
     if isinstance(old, Collection) and node.op == "+":
         if isinstance(value, Collection):
@@ -267,8 +268,10 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
 def accumulate(it: Interpreter, name: str, tensor: Tensor, target: Value, how: str, place: Place) -> None:
     """Announce that a name or container takes in a tensor of the graph."""
     own = name.startswith("self.")
-    if it.forwards:
-        it.emit(Accumulate(place, it.frame.function, name, tensor, target, how, own, "forward"))
+    if it.forwards or it.hooked:
+        local = isinstance(target, Collection) and any(value is target for value in it.frame.scope.names.values())
+        within = "hook" if it.hooked else "forward"
+        it.emit(Accumulate(place, it.frame.function, name, tensor, target, how, own or (it.hooked > 0 and not local), within))
         return
     if how == "sum":
         outlives = any(key in it.carried for key in tensors.ancestry(target)) or own
@@ -289,6 +292,36 @@ def accumulated(it: Interpreter, node: code.Assign, value: Value) -> None:
         return
     old = expressions.evaluate(it, node.targets[0])
     accumulate(it, text, value, old, "sum", it.place(node.at))
+
+
+def without_rebinding(it: Interpreter, node: code.Assign, value: Value) -> Value:
+    """`w = w - lr * w.grad`: announced as an update that loses the leaf; the name goes on standing for the leaf."""
+    target = node.targets[0]
+    pairs = [(target, node.value)]
+    if isinstance(target, code.Sequence) and isinstance(node.value, code.Sequence):
+        pairs = list(zip(target.items, node.value.items, strict=False))
+    kept: list[Value] = []
+    for name, new in pairs:
+        old = _stepped_leaf(it, name, new)
+        if old is not None:
+            recording = it.recording
+            it.emit(ManualUpdate(it.place(node.at), it.frame.function, old, recording, gradient=True, rebinds=True))
+            kept.append(old)
+    if not kept or len(kept) != len(pairs):
+        return value
+    return kept[0] if len(pairs) == 1 else Collection("tuple", kept)
+
+
+def _stepped_leaf(it: Interpreter, target: Expr, value: Expr) -> Tensor | None:
+    if not isinstance(target, code.Name) or not isinstance(value, code.Binary) or value.op not in ("-", "+"):
+        return None
+    if not isinstance(value.left, code.Name) or value.left.name != target.name:
+        return None
+    own = (part for part in code.walk(value.right) if isinstance(part, code.Attribute) and part.name == "grad")
+    if not any(isinstance(part.base, code.Name) and part.base.name == target.name for part in own):
+        return None
+    old = expressions.evaluate(it, value.left)
+    return old if isinstance(old, Tensor) and old.parameter else None
 
 
 def _constructing(it: Interpreter) -> bool:

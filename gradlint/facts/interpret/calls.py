@@ -76,6 +76,8 @@ def _method(
     from gradlint.facts.interpret import attributes, methods
 
     hint = expressions.text_of(func)
+    if func.name == "forward" and role(base) == "module" and base is not it.frame.receiver:
+        record(it, "Module.forward", arguments, keywords, base, place, receiver=base)
     direct = isinstance(base, (Unknown, Tensor))
     callee = Method(base, func.name) if direct else attributes.read(it, base, func.name, func)
     if isinstance(callee, Method):

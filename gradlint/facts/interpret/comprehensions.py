@@ -123,10 +123,11 @@ def _parameters(it: Interpreter, expr: code.Comprehension, parameters: Parameter
     if isinstance(element, Tensor) and element.parameter:
         trainable = all(_only_trainable(condition) for condition in generator.conditions)
         whole = parameters.whole and trainable
+        filtered = bool(generator.conditions)
         if expr.kind == "generator":
-            return Parameters(parameters.owners, whole, True, sources=(parameters,))
+            return Parameters(parameters.owners, whole, True, sources=(parameters,), filtered=filtered)
         iterators.exhaust(it, parameters, it.place(expr.at), "the comprehension")
-        return Parameters(parameters.owners, whole)
+        return Parameters(parameters.owners, whole, filtered=filtered)
     iterators.exhaust(it, parameters, it.place(expr.at), "the comprehension")
     return Collection("list", [element], True, it.place(expr.at), element)
 

@@ -270,9 +270,18 @@ def _compare(it: Interpreter, expr: code.Compare) -> Value:
     counted = any(isinstance(option, Unknown) and option.origin == "count" for option in options(left))
     reached = counted and any(op in ("==", ">=") for op, _ in rights)
     recurs = reached or _recurs(left) or any(_recurs(right) for _, right in rights)
-    result = it.unknown("comparison", "remainder" if recurs else "value")
+    result = _outcome(it, [left, *(right for _, right in rights)], rights[0][0], "remainder" if recurs else "value")
     ranges.leaf(result, BIT, "compare")
     return result
+
+
+def _outcome(it: Interpreter, values: list[Value], op: str, origin: str) -> Value:
+    """Of tensors, a comparison is a tensor that hangs on nothing."""
+    attached = [value for value in values if isinstance(value, Tensor) and (value.roots or value.cuts)]
+    if not attached or op in ("is", "is not", "in", "not in"):
+        return it.unknown("comparison", origin)
+    place = it.place(None)
+    return tensors.cut(it, tensors.derive(it, attached, place), "non-differentiable comparison", place)
 
 
 def _stored(value: Value) -> bool:
@@ -457,13 +466,31 @@ def attribute_names(body: Any) -> set[str]:
 
 
 def names_read(body: Any) -> set[str]:
-    """The names among them that are read, not only assigned to."""
-    bound = {id(t) for node in code.walk(body) if type(node) is code.Assign for t in node.targets}
-    return {
-        node.name
-        for node in code.walk(body)
-        if (type(node) is code.Name or type(node) is code.Attribute) and id(node) not in bound
-    }
+    """The attributes that a piece of code reads, and the functions it calls by name."""
+    bound: set[int] = set()
+    found: set[str] = set()
+    reads: list[code.Attribute] = []
+    for node in code.walk(body):
+        if type(node) is code.Assign:
+            bound.update(id(target) for target in node.targets)
+        elif type(node) is code.Attribute:
+            reads.append(node)
+        elif type(node) is code.Call and type(node.func) is code.Name:
+            found.add(node.func.name)
+    return found | {node.name for node in reads if id(node) not in bound}
+
+
+def uses_by_name(body: Any) -> dict[str, frozenset[str]]:
+    """Which methods the code calls on each name or attribute, whatever object has it."""
+    uses: dict[str, set[str]] = {}
+    for node in code.walk(body):
+        if type(node) is code.Call and type(node.func) is code.Attribute:
+            base = node.func.base
+            while type(base) is code.Subscript:
+                base = base.base
+            if type(base) is code.Name or type(base) is code.Attribute:
+                uses.setdefault(base.name, set()).add(node.func.name)
+    return {key: frozenset(value) for key, value in uses.items()}
 
 
 def method_uses(body: Any) -> dict[str, frozenset[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradlint.facts.events import Backward, ClipGrad, OptimizerStep, Unscale, ZeroGrad
+from gradlint.facts.events import Backward, ClipGrad, Freeze, OptimizerStep, Unscale, ZeroGrad
 from gradlint.facts.frameworks import INITIALISERS, MANAGERS, TAKEOVERS
 from gradlint.facts.interpret import calls, tensors
 from gradlint.facts.roles import last_name, role
@@ -162,6 +162,9 @@ def lightning_method(
         it.emit(
             Backward(place, it.frame.function, arguments[0], keywords.get("retain_graph"), via=receiver, scaled=True)
         )
+        return NONE
+    if name in ("freeze", "unfreeze"):
+        it.emit(Freeze(place, it.frame.function, receiver, name == "unfreeze"))
         return NONE
     if name == "optimizers":
         return _configured(it, receiver, Optimizer) or Unknown("optimizers", "call")

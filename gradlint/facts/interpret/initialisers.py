@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts.events import ManualUpdate
-from gradlint.facts.interpret import calls
-from gradlint.facts.interpret import modules
+from gradlint.facts.interpret import calls, modules
 from gradlint.facts.values import (
-    UNKNOWN_START, Collection, Initialiser, Instance, Layer, Place, Tensor, Value, constant,
+    UNKNOWN_START,
+    Collection,
+    Gradient,
+    Initialiser,
+    Instance,
+    Layer,
+    Place,
+    Tensor,
+    Value,
+    constant,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -70,7 +78,8 @@ def in_place(
         return False
     kind = _IN_PLACE[name]
     if not kind or it.repeats:
-        it.emit(ManualUpdate(place, it.frame.function, target))
+        gradient = any(isinstance(value, Gradient) for value in (*arguments, *keywords.values()))
+        it.emit(ManualUpdate(place, it.frame.function, target, target.parameter and it.recording, gradient))
     if kind == "copy_" or (not kind and not it.repeats):
         write(it, target, UNKNOWN_START)
     if kind:

@@ -69,6 +69,7 @@ class Interpreter:
         self.reads: set[str] = set()
         self.branches = 0
         self.carrying = False
+        self.hooked = 0
         self.spans: dict[str, Span] = {}
         self.fuel = FUEL
         self.resume: Callable[[Value], None] | None = None
@@ -198,7 +199,7 @@ class Interpreter:
         return calls.ends_process(node.value)
 
     def assign(self, node: code.Assign) -> str | None:
-        value = expressions.evaluate(self, node.value)
+        value = assign.without_rebinding(self, node, expressions.evaluate(self, node.value))
         assign.accumulated(self, node, value)
         for target in node.targets:
             assign.bind(self, target, value, node.at)

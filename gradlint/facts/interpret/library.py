@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts import torch_names as names
 from gradlint.facts.events import Backward, ClipGrad, Construct, Escape, OptimizerStep
-from gradlint.facts.interpret import calls, frameworks, initialisers, iterators, losses, methods, modules, ranges, tensors
+from gradlint.facts.interpret import (
+    calls,
+    frameworks,
+    initialisers,
+    iterators,
+    losses,
+    methods,
+    modules,
+    ranges,
+    tensors,
+)
 from gradlint.facts.interpret.conditions import is_instance
 from gradlint.facts.roles import interesting, last_name
 from gradlint.facts.values import (
@@ -356,7 +366,7 @@ def _sequence(it: Interpreter, name: str, arguments: Arguments, keywords: Keywor
 def _filter(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     given = arguments[-1] if arguments else Unknown()
     if isinstance(given, Parameters):
-        return Parameters(given.owners, given.whole, True, given.named, sources=(given,))
+        return Parameters(given.owners, given.whole, True, given.named, sources=(given,), filtered=name == "filter")
     if name == "map" and isinstance(given, Collection) and arguments:
         results = [calls.apply(it, arguments[0], [item], {}, place, "map") for item in given.items]
         return Collection("list", results, given.open)
@@ -532,6 +542,11 @@ def _unwrap(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords
 
 def _other(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str) -> Value:
     """An installed function nobody described."""
+    values = [*arguments, *keywords.values()]
+    if name.startswith(("numpy.", "scipy.", "math.")):
+        outside = tensors.outside(it, values, name, place)
+        if outside is not None:
+            return outside
     if name.startswith(names.HARMLESS_PREFIXES):
         return it.unknown(last_name(name), "value")
     last = last_name(name)

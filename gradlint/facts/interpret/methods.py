@@ -9,8 +9,9 @@ from gradlint.facts import torch_names as names
 from gradlint.facts.events import (
     Backward,
     ClipGrad,
-    Escape, LoadSnapshot,
+    Escape,
     Freeze,
+    LoadSnapshot,
     ModeSwitch,
     OptimizerStep,
     ScalerUpdate,
@@ -135,6 +136,8 @@ def _optimizer(
         "__repr__",
         "register_step_post_hook",
     ):
+        if name == "add_param_group":
+            calls.record(it, "Optimizer.add_param_group", arguments, keywords, receiver, place, receiver=receiver)
         if name == "add_param_group" and isinstance(receiver, Optimizer) and arguments:
             receiver.parameters = (*receiver.parameters, *_group_parameters(arguments[0]))
         return it.unknown("state")
@@ -366,6 +369,19 @@ def _load(
     return it.unknown(name, "call")
 
 
+def _hook(it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    """A forward hook is called with each output of the module."""
+    function = arguments[0] if arguments else keywords.get("hook")
+    if isinstance(function, FunctionValue):
+        output = Tensor(frozenset((receiver,)), mystery=False, hint="output", place=place)
+        it.hooked += 1
+        try:
+            calls.enter(it, function, [receiver, Unknown("inputs", "item"), output], {}, place)
+        finally:
+            it.hooked -= 1
+    return it.unknown("handle")
+
+
 def _nothing(
     it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
 ) -> Value:
@@ -396,7 +412,7 @@ _MODULE: dict[str, Callable[[Any, Any, str, Arguments, Keywords, Place], Value]]
     "state_dict": _state_dict, "modules": _modules, "named_modules": _modules, "children": _modules,
     "named_children": _modules, "apply": _apply, "add_module": _add_module, "register_module": _add_module,
     "register_buffer": _register_buffer, "register_parameter": _register_buffer, "forward": _forward,
-    "load_state_dict": _load, "register_forward_hook": _nothing, "register_forward_pre_hook": _nothing,
+    "load_state_dict": _load, "register_forward_hook": _hook, "register_forward_pre_hook": _nothing,
     "register_full_backward_hook": _backward_hook, "register_backward_hook": _backward_hook,
     "buffers": _nothing, "named_buffers": _nothing, "no_sync": _nothing,
     "get_submodule": _nothing, "__call__": _forward,
@@ -501,6 +517,8 @@ def _tensor(
             return Collection("tuple", [result, tensors.cut(it, result, f"non-differentiable {name} indices", place)])
         if name == "mean":
             result.divided = True
+        if name in ("mean", "sum"):
+            result.cuts = (*result.cuts, *(cut for cut in receiver.cuts if cut.kind.startswith("added ")))
     elif name in ("topk", "sort"):
         return Collection("tuple", [result, tensors.cut(it, result, f"non-differentiable {name} indices", place)])
     elif name in ("split", "chunk", "unbind", "tensor_split"):
@@ -534,7 +552,7 @@ def _gradient(
         name in ("fill_", "mul_", "copy_") and arguments and constant(arguments[0]) in (0, 0.0)
     ):
         if name != "detach_":
-            it.emit(ZeroGrad(place, it.frame.function, owner))
+            it.emit(ZeroGrad(place, it.frame.function, owner, in_place=True))
         return receiver
     if name in ("clamp_", "clip_"):
         limit = argument(arguments, keywords, 1, "max") or argument(arguments, keywords, 0, "min")
@@ -595,6 +613,10 @@ def _unknown(
     if name in ("parameters", "named_parameters") and not arguments:
         # Whatever has parameters is a module from here on, also where it is called.
         receiver.uses = receiver.uses | {name}
+    if name == "requires_grad_" and kind != "tensor":
+        return _requires_grad(it, receiver, name, arguments, keywords, place)
+    if name == "register_forward_hook":
+        return _hook(it, receiver, name, arguments, keywords, place)
     if name in ("parameters", "named_parameters", "state_dict") and not arguments:
         return _MODULE[name](it, receiver, name, arguments, keywords, place)
     if kind == "module" and name in ("forward", "__call__"):
@@ -674,7 +696,7 @@ def _unknown_backward(
 
 
 def _accumulated(it: Interpreter, name: str, value: Value, target: Value, how: str, place: Place) -> None:
-    if isinstance(value, Tensor) and value.roots and (it.repeats or it.forwards):
+    if isinstance(value, Tensor) and value.roots and (it.repeats or it.forwards or it.hooked):
         assign.accumulate(it, name, value, target, how, place)
 
 

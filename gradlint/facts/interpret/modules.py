@@ -7,9 +7,27 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts.code import Span
 from gradlint.facts.torch_names import (
-    CONVOLUTIONS, EMBEDDINGS, LIGHTNING_BASES, MODE_DEPENDENT, MODULE_BASES, NORMS, RECURRENT,
+    CONVOLUTIONS,
+    EMBEDDINGS,
+    LIGHTNING_BASES,
+    MODE_DEPENDENT,
+    MODULE_BASES,
+    NORMS,
+    RECURRENT,
 )  # fmt: skip
-from gradlint.facts.values import UNKNOWN_START, ClassValue, Collection, Constant, Instance, Layer, Mapping, Tensor, Unknown, Value, is_module
+from gradlint.facts.values import (
+    UNKNOWN_START,
+    ClassValue,
+    Collection,
+    Constant,
+    Instance,
+    Layer,
+    Mapping,
+    Tensor,
+    Unknown,
+    Value,
+    is_module,
+)
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter

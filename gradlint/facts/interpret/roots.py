@@ -22,6 +22,7 @@ def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     _run(it, Run("<module>", program.path), lambda: it.block(program.body))
     mentioned = _mentions(program)
     it.facts.mentions = frozenset(expressions.names_read(program.body))
+    it.facts.uses = expressions.uses_by_name(program.body)
     classes = [cls for cls in it.project.classes if cls.scope.path == program.path]
     for cls in classes:
         _class(it, cls)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from gradlint.facts.events import Freeze
 from gradlint.facts.formulas import EVERYTHING, UNKNOWN
 from gradlint.facts.interpret import ranges
-from gradlint.facts.events import Freeze
 from gradlint.facts.roles import carries_graph, role
 from gradlint.facts.values import (
     UNKNOWN_START,
@@ -69,7 +69,7 @@ def derive(
     found = parts(sources)
     tensors = [value for value in found if isinstance(value, Tensor)]
     roots: frozenset[Value] = frozenset().union(*(t.roots for t in tensors)) if tensors else frozenset()
-    cuts = tuple(dict.fromkeys(cut for t in tensors for cut in t.cuts))
+    cuts = tuple(dict.fromkeys(cut for t in tensors for cut in t.cuts if not cut.kind.startswith("added ")))
     mystery = any(t.mystery for t in tensors) or any(isinstance(v, Unknown) and carries_graph(v) for v in found)
     first = tensors[0] if tensors else None
     chain = op if op is not None else (first.chain if first is not None and len(tensors) == 1 else None)
@@ -152,6 +152,28 @@ def require_grad(it: Interpreter, tensor: Tensor, wanted: Value, place: Place) -
         tensor.roots, tensor.attribute, tensor.parameter, tensor.owner = frozenset((tensor,)), "leaf", True, tensor
 
 
+def outside(it: Interpreter, values: Iterable[Value | None], name: str, place: Place) -> Tensor | None:
+    """What numpy computes from tensors that were cut for it: a constant, which remembers what it was computed from."""
+    given = [part for part in parts(values) if isinstance(part, Tensor) and part.cuts and not part.roots]
+    if not given:
+        return None
+    lost: frozenset[Value] = frozenset().union(*(cut.lost for part in given for cut in part.cuts))
+    result = derive(it, given, place)
+    result.cuts = (*result.cuts, Cut(f"computed {name}", place, lost))
+    result.form, result.chain, result.loss = None, None, None
+    return result
+
+
+def _added(left: Value, right: Value) -> tuple[Cut, ...]:
+    """What was computed outside of the graph and is now only added to something on it."""
+    for dead, live in ((left, right), (right, left)):
+        if isinstance(dead, Tensor) and isinstance(live, Tensor) and live.roots and not dead.roots and not dead.mystery:
+            last = dead.cuts[-1] if dead.cuts else None
+            if last is not None and last.kind.startswith("computed "):
+                return (Cut("added " + last.kind[9:], last.place, last.lost),)
+    return ()
+
+
 def numbers(values: Iterable[Value]) -> bool:
     """Whether nothing but numbers that were taken from tensors went in: `env.step(action.item())`."""
     return all(
@@ -197,6 +219,8 @@ def _combined(it: Interpreter, op: str, left: Value, right: Value, place: Place)
     result = derive(it, [left, right], place, op=chain)
     if chain is None:
         result.chain = Operation("unknown", None, place, None) if tensors else None
+    if op in ("+", "-"):
+        result.cuts = (*result.cuts, *_added(left, right))
     result.made = _scaled(op, left, right) or _scaled(op, right, left)
     losses = [v.loss for v in (left, right) if isinstance(v, Tensor) and v.loss is not None]
     result.loss = losses[0] if losses else None

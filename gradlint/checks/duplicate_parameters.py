@@ -1,0 +1,56 @@
+"""GL220: the same parameters twice in one optimizer, or in two that are stepped one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts.events import OptimizerStep
+from gradlint.facts.holding import bases, related
+from gradlint.facts.model import TrainingFacts
+from gradlint.facts.sequence import straight
+from gradlint.facts.values import Optimizer, Place, Value
+from gradlint.options import Options
+
+_RAISES = "building it raises an error"
+_TWICE = "each step updates them twice"
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge every optimizer, every group added to one, and every pair that steps in the same iteration."""
+    added = [call for call in facts.calls if call.name == "Optimizer.add_param_group" and call.arguments]
+    for optimizer in facts.optimizers:
+        later = {id(base) for call in added if call.receiver is optimizer for base in bases(call.arguments[0])}
+        own = [base for base in bases(optimizer) if id(base) not in later]
+        shared = next((a for i, a in enumerate(own) for b in own[i + 1 :] if related(a, b)), None)
+        if shared is not None and optimizer.known:
+            yield _finding(facts, optimizer.place, shared, "one group", "another", _RAISES)
+    for call in added:
+        if isinstance(call.receiver, Optimizer):
+            new = list(bases(call.arguments[0]))
+            old = [base for base in bases(call.receiver) if not any(base is n for n in new)]
+            shared = next((n for n in new for o in old if related(n, o)), None)
+            if shared is not None:
+                yield _finding(facts, call.place, shared, "the optimizer", "this group", "it raises an error")
+    for first, second in _stepped_together(facts):
+        shared = next((a for a in bases(first) for b in bases(second) if related(a, b)), None)
+        if shared is not None:
+            names = facts.name_of(first, "one optimizer"), facts.name_of(second, "another")
+            yield _finding(facts, second.place, shared, *names, _TWICE)
+
+
+def _stepped_together(facts: TrainingFacts) -> Iterator[tuple[Optimizer, Optimizer]]:
+    for run in facts.runs:
+        for events in straight(run.tree):
+            steps = [event for event in events if isinstance(event, OptimizerStep)]
+            # Several optimizers stepped by one call are alternatives.
+            alone = [e for e in steps if not any(e.place == o.place and e.optimizer is not o.optimizer for o in steps)]
+            stepped = dict.fromkeys(event.optimizer for event in alone)
+            known = sorted((o for o in stepped if isinstance(o, Optimizer) and o.known), key=lambda o: o.place.at)
+            yield from ((a, b) for i, a in enumerate(known) for b in known[i + 1 :] if a.place != b.place)
+
+
+def _finding(facts: TrainingFacts, place: Place, shared: Value, first: str, second: str, effect: str) -> Finding:
+    name = facts.name_of(shared, getattr(shared, "name", "a module"))
+    values = {"module": name, "first": first, "second": second, "effect": effect}
+    return Finding("duplicate-parameters", place.path, Range(*place.at), values)

@@ -1,0 +1,76 @@
+"""GL213: an optimizer whose every parameter was frozen before it was built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts.events import Construct, Event, Freeze, Rebind, walk
+from gradlint.facts.holding import bases, contains, related
+from gradlint.facts.interpret.modules import children
+from gradlint.facts.model import TrainingFacts
+from gradlint.facts.roles import role
+from gradlint.facts.sequence import before, certain
+from gradlint.facts.values import Instance, Layer, Optimizer, Tensor, Unknown, Value
+from gradlint.options import Options
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge every optimizer where it is built; a module that anything frees again is left alone."""
+    freed = [
+        e.target for run in facts.runs for e in walk(run.tree) if isinstance(e, Freeze) and e.trainable is not False
+    ]
+    for run in facts.runs:
+        frozen: list[Freeze] = []
+        for event in certain([*before(facts, run), *run.tree]):
+            if isinstance(event, Freeze) and event.trainable is False:
+                frozen.append(event)
+            elif isinstance(event, Rebind):
+                frozen = [f for f in frozen if not _changes(event, f.target)]
+            elif isinstance(event, Construct) and isinstance(event.value, Optimizer):
+                yield from _judge(facts, event, event.value, frozen, freed)
+
+
+def _judge(
+    facts: TrainingFacts, event: Event, optimizer: Optimizer, frozen: list[Freeze], freed: list[Value]
+) -> Iterator[Finding]:
+    held = list(bases(optimizer))
+    if not held or len(held) != len(list(bases(optimizer, whole=False))):
+        return
+    if not all(_covered(value, frozen) for value in held) or any(_concerns(free, held) for free in freed):
+        return
+    values: dict[str, str | int | float] = {
+        "optimizer": facts.name_of(optimizer, optimizer.name), "module": facts.name_of(held[0], getattr(held[0], "name", "the model")),
+        "line": frozen[-1].place.at[0],
+    }  # fmt: skip
+    yield Finding("frozen-but-optimised", event.place.path, Range(*event.place.at), values)
+
+
+def _concerns(freed: Value, held: list[Value]) -> bool:
+    """Whether what is freed somewhere may be a part of what an optimizer holds."""
+    unnamed = isinstance(freed, Unknown) and freed.origin in ("item", "call", "merge")
+    return unnamed or any(related(value, freed) for value in held)
+
+
+def _changes(event: Rebind, target: Value) -> bool:
+    """Whether a new module stands in, or in place of, something that was frozen."""
+    return event.old is target or (event.owner is not None and related(event.owner, target))
+
+
+def _covered(value: Value, frozen: list[Freeze]) -> bool:
+    if any(
+        contains(freeze.target, value) and not isinstance(freeze.target, Tensor) or freeze.target is value
+        for freeze in frozen
+    ):
+        return True
+    if isinstance(value, Layer):
+        inner = children(value)
+        return bool(inner) and value.complete and all(_covered(child, frozen) for _, child in inner)
+    if not isinstance(value, Instance) or value.cls.opaque:
+        return False
+    parts = [
+        part
+        for part in value.attributes.values()
+        if role(part) == "module" or (isinstance(part, Tensor) and part.parameter)
+    ]
+    return bool(parts) and all(_covered(part, frozen) for part in parts)
