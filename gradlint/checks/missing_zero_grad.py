@@ -57,7 +57,7 @@ class _Clearing(Machine):
             reached = reached and self._fills_rest(event, used)
             if used is not None and used.stale is None and reached is not False:
                 return replace(used, stale=event)
-        elif isinstance(event, (ZeroGrad, GradEdit)) and relations.clears(event.target, self.optimizer) is not False:
+        elif self._renews(event) and isinstance(event, (ZeroGrad, GradEdit)) and relations.clears(event.target, self.optimizer) is not False:
             if used is None:
                 return "clean"
             held = relations.owners(self.optimizer) or []
@@ -85,6 +85,11 @@ class _Clearing(Machine):
         tensor = event.tensor
         rest = [part for part in relations.owners(self.optimizer) or [] if part not in used.cleared]
         return tensor is not None and any(relations.overlap(root, part) for root in tensor.roots for part in rest)
+
+    @staticmethod
+    def _renews(event: Event) -> bool:
+        """Whether nothing of the old gradients is left."""
+        return isinstance(event, ZeroGrad) or (isinstance(event, GradEdit) and event.fresh)
 
     def _interferes(self, event: Event) -> bool:
         if isinstance(event, Construct):

@@ -108,9 +108,10 @@ class Freeze(Event):
 
 @dataclass(slots=True, eq=False)
 class GradEdit(Event):
-    """`p.grad` is written by own code: replaced, scaled, noised."""
+    """`p.grad` is written by own code: scaled, noised, or replaced (`fresh`) by something made without it."""
 
     target: Value
+    fresh: bool = False
 
 
 @dataclass(slots=True, eq=False)

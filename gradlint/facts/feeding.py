@@ -70,7 +70,7 @@ class _Feeding(Machine):
             self._eat(state, event)
         elif isinstance(event, Backward) and relations.reaches(event, self.optimizer) is not False:
             return _Gradients("filled", event)
-        elif isinstance(event, GradEdit) and relations.clears(event.target, self.optimizer) is not False:
+        elif isinstance(event, GradEdit) and event.fresh and relations.clears(event.target, self.optimizer) is not False:
             return _Gradients("filled")
         elif isinstance(event, ZeroGrad):
             return self._cleared(state, event)

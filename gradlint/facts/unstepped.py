@@ -35,7 +35,7 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
     """Every known optimizer of the file that gets gradients in a loop, is stepped nowhere and is in nobody else's hands."""
     events = [event for run in facts.runs for event in walk(run.tree)]
     stepped = [e.optimizer for e in events if isinstance(e, OptimizerStep)]
-    if any(not isinstance(o, Optimizer) for o in stepped) or any(isinstance(e, (ManualUpdate, GradEdit)) for e in events):
+    if any(not isinstance(o, Optimizer) for o in stepped) or any(isinstance(e, ManualUpdate) or (isinstance(e, GradEdit) and e.fresh) for e in events):
         return
     if any(call.name.startswith("Gradient.") for call in facts.calls):
         return
@@ -45,7 +45,7 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
         inside = [e for loop in repeats(run.tree) for e in walk(loop.body) if isinstance(e, Backward)]
         for optimizer in built:
             assert isinstance(optimizer, Optimizer)
-            if optimizer.place in places or not optimizer.known or optimizer.managed or handed(facts, optimizer):
+            if optimizer.place in places or not optimizer.known or optimizer.managed == "deepspeed" or handed(facts, optimizer):
                 continue
             reached = [e for e in inside if relations.reaches(e, optimizer)]
             if reached:

@@ -89,11 +89,11 @@ def _bind_attribute(it: Interpreter, target: code.Attribute, value: Value, at: S
         if isinstance(value, Constant) and value.value is None:
             it.emit(ZeroGrad(it.place(at), it.frame.function, gradient_owner(owner)))
         else:
-            it.grad_edited(gradient_owner(owner), at)
+            it.grad_edited(gradient_owner(owner), at, not isinstance(value, Gradient))
         return
     if name == "data" and isinstance(owner, (Tensor, Gradient)):
         if isinstance(owner, Gradient):
-            it.grad_edited(owner.owner, at)
+            it.grad_edited(owner.owner, at, not isinstance(value, Gradient))
         elif owner.parameter:
             it.emit(ManualUpdate(it.place(at), it.frame.function, owner))
             if not it.repeats:
@@ -161,7 +161,7 @@ def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) 
     elif isinstance(owner, Unknown) and key is not None:
         it.journal.write(owner.parts, f"[{key!r}]", value)
     elif isinstance(owner, Gradient):
-        it.grad_edited(owner.owner, at)
+        it.grad_edited(owner.owner, at, not isinstance(value, Gradient))
     _replaced_below(it, owner, text, value, at)
     if (
         isinstance(value, Tensor)

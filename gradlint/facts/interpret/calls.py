@@ -53,15 +53,24 @@ def call(it: Interpreter, expr: code.Call, discarded: bool = False) -> Value:
     if isinstance(func, code.Attribute):
         base = expressions.evaluate(it, func.base)
         arguments, keywords = _arguments(it, expr)
+        _hand_over(it, expressions.text_of(func), arguments, keywords)
         if isinstance(base, Choice):
             return merge([_method(it, option, func, arguments, keywords, place, discarded) for option in base.options])
         return _method(it, base, func, arguments, keywords, place, discarded)
     callee = expressions.evaluate(it, func)
     arguments, keywords = _arguments(it, expr)
     hint = expressions.text_of(func)
+    _hand_over(it, callee.name if isinstance(callee, External) else hint, arguments, keywords)
     if isinstance(callee, Choice):
         return merge([apply(it, option, arguments, keywords, place, hint, discarded) for option in callee.options])
     return apply(it, callee, arguments, keywords, place, hint, discarded)
+
+
+def _hand_over(it: Interpreter, callee: str, arguments: list[Value], keywords: dict[str, Value]) -> None:
+    """Remember local functions given to somebody: if nobody visibly calls them, somebody unseen does."""
+    for value in (*arguments, *keywords.values()):
+        if isinstance(value, FunctionValue) and value.receiver is None:
+            it.callbacks[id(value.node)] = (value, callee)
 
 
 def _method(
@@ -218,6 +227,8 @@ def define(it: Interpreter, node: code.Function) -> None:
     if contexts:
         it.contexts[id(node)] = contexts
     function = FunctionValue(node, it.scope, owner=it.frame.owner)
+    if node.decorators and it.scope.kind == "function":
+        it.callbacks[id(node)] = (function, "")
     it.write(node.name, function)
 
 

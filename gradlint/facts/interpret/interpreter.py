@@ -76,6 +76,7 @@ class Interpreter:
         self.counter = 0
         self.statement: Span = (1, 1, 1, 1)
         self.entered: set[int] = set()
+        self.callbacks: dict[int, tuple[FunctionValue, str]] = {}
         self.contexts: dict[int, list[Context]] = {}
         self.uses: dict[int, dict[str, frozenset[str]]] = {}
         self.examples: dict[tuple[int, str], Instance | None] = {}
@@ -493,9 +494,9 @@ class Interpreter:
         """A module gave way to another one."""
         self.emit(Rebind(self.place(at), self.frame.function, owner, attribute, old, new))
 
-    def grad_edited(self, target: Value, at: Span) -> None:
-        """Own code wrote `.grad`."""
-        self.emit(GradEdit(self.place(at), self.frame.function, target))
+    def grad_edited(self, target: Value, at: Span, fresh: bool = False) -> None:
+        """Own code wrote `.grad`; `fresh` if the old content is gone."""
+        self.emit(GradEdit(self.place(at), self.frame.function, target, fresh))
 
 
 def _drop_exit(tape: list[Node]) -> None:

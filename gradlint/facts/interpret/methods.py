@@ -559,7 +559,7 @@ def _gradient(
         it.emit(ClipGrad(place, it.frame.function, "value", owner, limit, hint))
         return receiver
     if name.endswith("_"):
-        it.grad_edited(owner, place.at)
+        it.grad_edited(owner, place.at, name in ("copy_", "fill_", "set_"))
         return receiver
     calls.record(it, f"Gradient.{name}", arguments, keywords, receiver, place, discarded, receiver)
     return receiver

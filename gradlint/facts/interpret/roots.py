@@ -14,6 +14,10 @@ _FRAMEWORK_LOOPS = frozenset({"training_step"})
 """Methods that a framework calls once a batch."""
 
 
+_BATCH_LOOPS = ("ignite.engine.Engine", "ignite.engine.engine.Engine")
+"""Callees that call the function they are given once a batch."""
+
+
 def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     """Run a linted file in every way there is into it."""
     it.facts.program = program.body
@@ -33,6 +37,9 @@ def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
                 if mentioned.get(function.name, 0) > 0 and not wanted:
                     continue
                 _function(it, function)
+    for function, callee in list(it.callbacks.values()):
+        if id(function.node) not in it.entered and function.scope.path == program.path:
+            _function(it, function, looped=callee.endswith(_BATCH_LOOPS))
     _instances(it)
     _sequentials(it)
     it.frames.pop()
@@ -59,7 +66,7 @@ def _mentions(program: code.Program) -> dict[str, int]:
     return counts
 
 
-def _function(it: Interpreter, function: FunctionValue, receiver: Instance | None = None) -> None:
+def _function(it: Interpreter, function: FunctionValue, receiver: Instance | None = None, looped: bool = False) -> None:
     parameters = function.node.parameters[1:] if receiver is not None else function.node.parameters
     name = f"{receiver.name}.{function.name}" if receiver is not None else function.name
     arguments: dict[str, Value] = {}
@@ -70,7 +77,7 @@ def _function(it: Interpreter, function: FunctionValue, receiver: Instance | Non
     place = Place(function.scope.path, function.node.at or (1, 1, 1, 1))
     managed = receiver.kind if receiver is not None and receiver.kind in ("lightning", "trainer") else ""
     run = Run(name, function.scope.path, managed=managed)
-    repeated = function.name in _FRAMEWORK_LOOPS
+    repeated = looped or function.name in _FRAMEWORK_LOOPS
     it.counter += repeated
     number = it.counter
 
