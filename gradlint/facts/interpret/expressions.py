@@ -169,6 +169,8 @@ def _binary(it: Interpreter, expr: code.Binary) -> Value:
     result = tensors.combine(it, expr.op, left, right, it.place(expr.at))
     if expr.op == "%" and isinstance(result, Unknown):
         result.origin = "remainder"
+    elif isinstance(result, Unknown) and any(isinstance(v, Unknown) and v.origin == "length" for v in (left, right)):
+        result.origin = "length"
     return result
 
 
@@ -230,7 +232,8 @@ def _unary(it: Interpreter, expr: code.Unary) -> Value:
         result: Value = tensors.derive(it, [value], it.place(None))
     else:
         known = isinstance(value, Unknown)
-        origin = "remainder" if _recurs(value) else "value"
+        kept = isinstance(value, Unknown) and value.origin in ("remainder", "length")
+        origin = value.origin if isinstance(value, Unknown) and kept else "value"
         result = it.unknown(value.hint if isinstance(value, Unknown) else "", origin, (value,) if known else ())
     if expr.op == "-":
         ranges.operation(it, "neg", [value], result, it.place(None))

@@ -326,7 +326,7 @@ def _length(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords
 
     given = arguments[0] if arguments else Unknown()
     known = elements(it, given) if isinstance(given, (Collection, Layer, Mapping)) else None
-    return Constant(len(known), default=bool(it.repeats)) if known is not None else it.unknown("len")
+    return Constant(len(known), default=bool(it.repeats)) if known is not None else it.unknown("len", "length")
 
 
 def _steps(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:

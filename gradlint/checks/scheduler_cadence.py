@@ -1,0 +1,86 @@
+"""GL109: a schedule counted in batches that is stepped once an epoch, or counted in epochs and stepped once a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts.events import OptimizerStep, Repeat, Run, SchedulerStep, walk
+from gradlint.facts.model import TrainingFacts
+from gradlint.facts.protocol import repeats_around
+from gradlint.facts.values import Collection, Constant, Scheduler, Steps, Unknown, Value, number
+from gradlint.options import Options
+
+_LENGTHS = {
+    "CosineAnnealingLR": (1, "T_max"), "LinearLR": (3, "total_iters"), "PolynomialLR": (1, "total_iters"), "StepLR": (1, "step_size"),
+    "OneCycleLR": (2, "total_steps"), "MultiStepLR": (1, "milestones"),
+    "get_cosine_schedule_with_warmup": (2, "num_training_steps"), "get_linear_schedule_with_warmup": (2, "num_training_steps"),
+    "get_polynomial_decay_schedule_with_warmup": (2, "num_training_steps"),
+    "get_cosine_with_hard_restarts_schedule_with_warmup": (2, "num_training_steps"),
+}  # fmt: skip
+"""Where each scheduler takes its length."""
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Compare the unit of each schedule's length with the loop that steps it."""
+    seen: set[object] = set()
+    for run in facts.runs:
+        events = [e for e in walk(run.tree) if isinstance(e, SchedulerStep)]
+        for event in events:
+            scheduler = event.scheduler
+            if not isinstance(scheduler, Scheduler) or event.place in seen or event.metric is not None:
+                continue
+            if sum(e.scheduler is scheduler for e in events) > 1:
+                continue
+            found = _cadence(run, event, scheduler)
+            unit = _unit(scheduler, found[1]) if found is not None else ""
+            if found is None or not unit or unit == found[0]:
+                continue
+            seen.add(event.place)
+            late = "it never leaves its beginning" if unit == "batch" else "it has run through before the first epochs end"
+            values = {
+                "scheduler": facts.name_of(scheduler, "scheduler"),
+                "unit": {"batch": "batches", "epoch": "epochs"}[unit],
+                "cadence": {"batch": "a batch", "epoch": "an epoch"}[found[0]],
+                "consequence": late,
+            }
+            yield Finding("scheduler-cadence", event.place.path, Range(*event.place.at), values)
+
+
+def _cadence(run: Run, event: SchedulerStep, scheduler: Scheduler) -> tuple[str, Repeat] | None:
+    """`batch` or `epoch`, and the epoch loop; None where the loops cannot be told apart."""
+    around = repeats_around(run.tree, event)
+    steps = [e for e in walk(run.tree) if isinstance(e, OptimizerStep) and e.optimizer is scheduler.optimizer]
+    if len(steps) != 1 or not around:
+        return None
+    loops = repeats_around(run.tree, steps[0])
+    if len(loops) < 2 or loops[: len(around)] != around:
+        return None
+    if len(around) == len(loops):
+        return "batch", loops[-2]
+    return ("epoch", around[-1]) if len(around) == len(loops) - 1 else None
+
+
+def _unit(scheduler: Scheduler, epochs: Repeat) -> str:
+    """The unit of a schedule's length: batch, epoch or unknown."""
+    if "steps_per_epoch" in scheduler.keywords:
+        steps = scheduler.keywords["steps_per_epoch"]
+        return "epoch" if number(steps) == 1 else "batch"
+    position, name = _LENGTHS.get(scheduler.name, (99, ""))
+    length = scheduler.keywords.get(name)
+    if length is None and position < len(scheduler.arguments):
+        length = scheduler.arguments[position]
+    if isinstance(length, Unknown) and length.origin == "length":
+        return "batch"
+    bound = epochs.over.arguments[-1] if isinstance(epochs.over, Steps) and epochs.over.kind == "range" and epochs.over.arguments else None
+    return "epoch" if length is not None and bound is not None and _counts(length, bound) else ""
+
+
+def _counts(length: Value, epochs: Value) -> bool:
+    """Whether a length is the number of epochs, or lies at milestones within it."""
+    if isinstance(length, Collection):
+        last, total = [number(item) for item in length.items], number(epochs)
+        return bool(last) and total is not None and all(point is not None and point < total for point in last)
+    if isinstance(length, Constant) and isinstance(epochs, Constant):
+        return number(length) is not None and length.value == epochs.value
+    return length is epochs
