@@ -53,7 +53,7 @@ def _guarded(limit: Value | None, tests: list[str]) -> bool:
 
 
 def _measures(call: CallFact | None, limit: Value | None) -> bool:
-    """Whether an infinite threshold is there for the norm that comes back, for an exception, or as a setting's "off"."""
+    """Whether an infinite threshold is for the norm that comes back, for an exception, or a setting's "off"."""
     if call is None or (isinstance(limit, Constant) and limit.default):
         return True
     return not call.discarded or constant(call.keywords.get("error_if_nonfinite")) is not None
@@ -66,4 +66,6 @@ def _effect(kind: str, threshold: float) -> str:
         return "lets every plausible gradient through"
     if threshold == 0:
         return "makes every gradient zero: nothing is trained"
-    return "turns every gradient round: each step climbs" if kind == "norm" else "replaces every gradient by the threshold"
+    if kind == "norm":
+        return "turns every gradient round: each step climbs"
+    return "replaces every gradient by the threshold"

@@ -23,6 +23,7 @@ from gradlint.facts.values import (
     FunctionValue,
     Instance,
     Layer,
+    Manager,
     Mapping,
     Method,
     Partial,
@@ -153,6 +154,8 @@ def apply(
         )
     if isinstance(callee, Method):
         return methods.call(it, callee.receiver, callee.name, arguments, keywords, place, hint, discarded)
+    if isinstance(callee, Manager) and callee.kind == "deepspeed":
+        return forward.run(it, callee.arguments[0], arguments, keywords, place)
     if isinstance(callee, Unknown) and role(callee) == "module" and not _factory_like(callee):
         return forward.run(it, callee, arguments, keywords, place)
     return unseen(it, arguments, keywords, place, hint, callee)
@@ -283,7 +286,7 @@ def enter(
     if it.frames and it.frame.receiver is function.receiver and frame.ready is not None and it.frame.ready is not None:
         it.frame.ready = frame.ready
     idle = len(tape) == 1 and isinstance(tape[0], Exit) and tape[0].kind == "return"
-    if tape and not (idle and len(it.frames) > 1):
+    if tape and not idle:
         it.tape.append(Call(name, tape, place))
     _note(it, node, name, function)
     if not frame.returns:
