@@ -198,7 +198,8 @@ class Condition:
     """What a branch depends on. Equal `key` means the same test of the same values.
 
     `loop` is the innermost Repeat whose iterations can change it (None: constant for the whole run); `negated` turns it;
-    `recurs` where it comes true again and again, as `i % k == 0`.
+    `recurs` where it comes true again and again, as `i % k == 0`, `also` where another test makes it true too;
+    `modulus` is that `k`, where it is a plain number.
     """
 
     key: str
@@ -206,6 +207,8 @@ class Condition:
     negated: bool = False
     loop: int | None = None
     recurs: bool = False
+    also: bool = False
+    modulus: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -249,11 +252,10 @@ class Call:
 
 @dataclass(slots=True, eq=False)
 class Exit:
-    """`return`, `break`, `continue` or `raise`; `value` is what is returned."""
+    """`return`, `break`, `continue` or `raise`."""
 
     kind: str
     place: Place
-    value: Value | None = None
 
 
 Node = Union[Event, Branch, Repeat, Within, Call, Exit]

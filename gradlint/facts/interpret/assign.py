@@ -28,6 +28,7 @@ from gradlint.facts.values import (
     Unknown,
     Value,
     is_module,
+    options,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -261,7 +262,9 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
             new = it.unknown(expressions.text_of(target), "count")
     else:
         touched = tuple(v for v in (old, value) if isinstance(v, (Tensor, Unknown)))
-        new = it.unknown(last_name(expressions.text_of(target)), "value", touched)
+        counted = any(isinstance(option, Unknown) and option.origin == "count" for option in options(old))
+        origin = "count" if counted and isinstance(value, Constant) else "value"
+        new = it.unknown(last_name(expressions.text_of(target)), origin, touched)
     bind(it, target, new, node.at)
 
 

@@ -23,6 +23,7 @@ from gradlint.facts.values import (
     Tensor,
     Unknown,
     Value,
+    integer,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -36,8 +37,18 @@ def judge(it: Interpreter, test: Expr) -> tuple[bool | None, Condition]:
     if decided is None and _about_gradient(it, test):
         decided = True
     found = condition(it, test)
-    found.recurs = isinstance(value, Unknown) and value.origin == "remainder"
+    found.recurs = isinstance(value, Unknown) and value.origin in ("remainder", "remainder or")
+    found.modulus = _modulus(it, test) if found.recurs else None
+    found.also = isinstance(value, Unknown) and value.origin == "remainder or"
     return decided, found
+
+
+def _modulus(it: Interpreter, test: Expr) -> int | None:
+    """The plain number that a test divides by in `i % 4 == 0`."""
+    for part in _parts(test):
+        if isinstance(part, code.Binary) and part.op == "%":
+            return integer(expressions.evaluate(it, part.right))
+    return None
 
 
 def truth(value: Value) -> bool | None:

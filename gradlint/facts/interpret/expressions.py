@@ -15,6 +15,7 @@ from gradlint.facts.roles import last_name
 from gradlint.facts.torch_names import canonical
 from gradlint.facts.values import (
     Choice,
+    ClassValue,
     Collection,
     Constant,
     External,
@@ -175,8 +176,8 @@ def _binary(it: Interpreter, expr: code.Binary) -> Value:
 
 
 def _recurs(value: Value) -> bool:
-    """Whether a test comes true again and again: it asks for the remainder of a counter."""
-    return isinstance(value, Unknown) and value.origin == "remainder"
+    """Whether a test comes true again and again: it asks for the remainder of a counter, perhaps beside another test."""
+    return isinstance(value, Unknown) and value.origin in ("remainder", "remainder or")
 
 
 def _repeat(it: Interpreter, items: Collection, count: Value, expr: code.Binary) -> Value:
@@ -232,7 +233,7 @@ def _unary(it: Interpreter, expr: code.Unary) -> Value:
         result: Value = tensors.derive(it, [value], it.place(None))
     else:
         known = isinstance(value, Unknown)
-        kept = isinstance(value, Unknown) and value.origin in ("remainder", "length")
+        kept = isinstance(value, Unknown) and value.origin in ("remainder", "remainder or", "length")
         origin = value.origin if isinstance(value, Unknown) and kept else "value"
         result = it.unknown(value.hint if isinstance(value, Unknown) else "", origin, (value,) if known else ())
     if expr.op == "-":
@@ -264,6 +265,8 @@ def _compare(it: Interpreter, expr: code.Compare) -> Value:
         if op in ("in", "not in") and isinstance(left, Constant) and isinstance(right, Constant):
             if isinstance(left.value, str) and isinstance(right.value, str) and "…" not in (left.value, right.value):
                 return Constant((left.value in right.value) is (op == "in"), left.default or right.default)
+        if op in ("is", "is not", "==", "!=") and is_module(left) and isinstance(right, (External, ClassValue)):
+            return Constant(op in ("is not", "!="))
         if op in ("is", "is not", "==", "!=") and isinstance(left, External) and isinstance(right, External):
             return Constant((left.name == right.name) is (op in ("is", "==")))
         if op in ("is", "is not") and isinstance(right, Constant) and right.value is None and _stored(left):
@@ -313,6 +316,8 @@ def _logic(it: Interpreter, expr: code.Logic) -> Value:
     first = kept[0]
     if truth(first) is True:
         return first
+    if len(kept) > 1 and any(_recurs(value) for value in kept):
+        return it.unknown("condition", "remainder or")
     return first if all(isinstance(v, Unknown) for v in kept) else merge(kept)
 
 

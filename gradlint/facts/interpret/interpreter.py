@@ -89,6 +89,7 @@ class Interpreter:
         self.kept: list[Value] = []
         self.seen: set[tuple[object, ...]] = set()
         self.built: list[Instance] = []
+        self.mentions: dict[str, int] = {}
 
     # State
 
@@ -437,7 +438,7 @@ class Interpreter:
     def give_back(self, node: code.Return) -> str | None:
         value = expressions.evaluate(self, node.value) if node.value is not None else Constant(None)
         self.frame.returns.append(value)
-        self.tape.append(Exit("return", self.place(node.at), value))
+        self.tape.append(Exit("return", self.place(node.at)))
         return "return"
 
     def jump(self, node: code.Jump) -> str | None:
