@@ -115,6 +115,10 @@ def _frozen(facts: TrainingFacts) -> frozenset[int]:
             if isinstance(write.owner.owner, Instance):
                 found.add(id(write.owner.owner.attributes.get(write.owner.attribute)))
     for call in facts.calls:
-        if call.name == "Module.requires_grad_" and constant(call.argument(0, "requires_grad")) is False:
-            found.update(id(part) for part in modules.walk(call.receiver) if call.receiver is not None)
+        if (
+            call.name == "Module.requires_grad_"
+            and call.receiver is not None
+            and constant(call.argument(0, "requires_grad")) is False
+        ):
+            found.update(id(part) for part in modules.walk(call.receiver))
     return frozenset(found)

@@ -175,11 +175,18 @@ class Stack:
 
 @dataclass(slots=True, eq=False)
 class FunctionFact:
-    """A function or method of the project that was run, by qualified name."""
+    """A function or method of the project that was run, by qualified name.
+
+    `called` tells whether something in sight calls it, `mentioned` whether the file names it outside its own definition
+    or decorates it, `sets_weights` whether it names initialisers; `owner` is the class it belongs to.
+    """
 
     name: str
     place: Place
     called: bool
+    mentioned: bool = True
+    sets_weights: bool = False
+    owner: ClassValue | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from gradlint.facts import code
 from gradlint.facts.events import Repeat, Run
-from gradlint.facts.interpret import calls, expressions, forward, modules
+from gradlint.facts.interpret import calls, expressions, forward, initialisers, modules
 from gradlint.facts.interpret.interpreter import FUEL, Frame, Interpreter
 from gradlint.facts.model import FunctionFact, ModuleDef, Stack
+from gradlint.facts.roles import last_name
 from gradlint.facts.scope import Scope
 from gradlint.facts.values import ClassValue, FunctionValue, Instance, Place, Tensor, Unknown, Value
 
@@ -24,7 +25,7 @@ def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     frame = Frame(scope, "<module>")
     it.frames.append(frame)
     _run(it, Run("<module>", program.path), lambda: it.block(program.body))
-    mentioned = _mentions(program)
+    mentioned = it.mentions = _mentions(program)
     it.facts.mentions = frozenset(expressions.names_read(program.body))
     it.facts.uses = expressions.uses_by_name(program.body)
     classes = [cls for cls in it.project.classes if cls.scope.path == program.path]
@@ -53,6 +54,13 @@ def _run(it: Interpreter, run: Run, action: object) -> Run:
     run.tree = tape
     it.facts.runs.append(run)
     return run
+
+
+def _other_decorators(node: code.Function) -> list[str]:
+    """Decorators that may hand a function on, such as a registry's."""
+    plain = [d.func if isinstance(d, code.Call) else d for d in node.decorators]
+    names = [last_name(expressions.text_of(decorator)) for decorator in plain]
+    return [name for name in names if name not in ("no_grad", "inference_mode", "staticmethod", "classmethod")]
 
 
 def _mentions(program: code.Program) -> dict[str, int]:
@@ -89,7 +97,9 @@ def _function(it: Interpreter, function: FunctionValue, receiver: Instance | Non
     if repeated and run.tree:
         run.tree = [Repeat(run.tree, place, number, None, name, "batches")]
     if isinstance(function.node, code.Function):
-        it.facts.functions.append(FunctionFact(name, place, False))
+        mentioned = it.mentions.get(function.name, 0) > 0 or bool(_other_decorators(function.node))
+        sets = bool(initialisers.INITIALISING & expressions.attribute_names(function.node.body))
+        it.facts.functions.append(FunctionFact(name, place, False, mentioned, sets, function.owner))
 
 
 def _class(it: Interpreter, cls: ClassValue) -> None:
