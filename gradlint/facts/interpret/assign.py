@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts import code
 from gradlint.facts.code import Expr, Span
 from gradlint.facts.events import Accumulate, ManualUpdate, TakeSnapshot, ZeroGrad
-from gradlint.facts.interpret import expressions, initialisers, modules, ranges, tensors
+from gradlint.facts.interpret import attributes, expressions, initialisers, modules, ranges, tensors
 from gradlint.facts.roles import last_name, role
 from gradlint.facts.values import (
     UNKNOWN_START,
@@ -159,6 +159,8 @@ def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) 
             owner.open = True
     elif isinstance(owner, Layer):
         modules.set_child(it, owner, str(key), value, at)
+    elif isinstance(owner, Unknown) and key == "lr" and attributes.param_groups_of(owner) is not None:
+        it.attribute_written(attributes.param_groups_of(owner) or owner, "lr", value, at)
     elif isinstance(owner, Unknown) and key is not None:
         it.journal.write(owner.parts, f"[{key!r}]", value)
     elif isinstance(owner, Gradient):

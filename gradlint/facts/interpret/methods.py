@@ -747,6 +747,8 @@ def _super(
     target = receiver.receiver
     if name == "__init__":
         it.frame.ready = True
+        if isinstance(target, Instance) and target.kind == "scheduler":
+            calls.record(it, "LRScheduler.__init__", arguments, keywords, target, place, receiver=target)
         _fill(it, target, arguments)
         return Constant(None)
     if isinstance(target, Instance) and target.kind in ("module", "lightning"):

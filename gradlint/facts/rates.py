@@ -1,0 +1,167 @@
+"""Learning rates as the script sets them: of an optimizer and its groups, and what a schedule makes of them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradlint.facts.events import Escape, walk
+from gradlint.facts.interpret import modules
+from gradlint.facts.model import CallFact, TrainingFacts
+from gradlint.facts.roles import role
+from gradlint.facts.values import (
+    Choice, Collection, Constant, Instance, Layer, Optimizer, Parameters, Place, Scheduler, Tensor, Unknown, Value, constant, number,
+)  # fmt: skip
+
+_FAMILIES = {
+    "Adam": "adam", "AdamW": "adam", "NAdam": "adam", "RAdam": "adam", "Adamax": "adam", "SparseAdam": "adam", "FusedAdam": "adam",
+    "Adam8bit": "adam", "AdamW8bit": "adam", "PagedAdamW": "adam", "PagedAdamW8bit": "adam", "BertAdam": "adam", "SGD": "sgd",
+    "RMSprop": "rmsprop", "Adagrad": "adagrad",
+}  # fmt: skip
+_REPLACING = frozenset({"OneCycleLR", "CyclicLR", "LambdaLR", "MultiplicativeLR"})
+"""Schedulers with which the optimizer's own learning rate is not the one it trains with."""
+_WARM = frozenset({"LinearLR", "GradualWarmupScheduler", "SequentialLR", "ConstantLR"})
+_SCHEDULES = re.compile(r"sched|warm|noam|anneal|(^|_)lr(_|$)|LR$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A learning rate that something trains with, where it is set and by what.
+
+    value: NaN where nobody knows it. family: adam, sgd, rmsprop or adagrad. network: whether it surely is for a network's weights.
+    """
+
+    value: float
+    family: str
+    optimizer: str
+    momentum: float
+    network: bool
+    place: Place
+
+
+def rates(facts: TrainingFacts) -> Iterator[Rate]:
+    """Every known learning rate of the file's optimizers, one-cycle schedules and TrainingArguments."""
+    for optimizer in facts.optimizers:
+        family = _FAMILIES.get(optimizer.name)
+        if family is None or not optimizer.known:
+            continue
+        schedulers = [found for found in facts.schedulers if found.optimizer is optimizer]
+        yield from _peaks(optimizer, family, schedulers)
+        if not replaced(facts, optimizer):
+            yield from _own(optimizer, family)
+        yield from _written(facts, optimizer, family)
+    for call in facts.calls:
+        yield from _arguments(call)
+
+
+def _own(optimizer: Optimizer, family: str) -> Iterator[Rate]:
+    groups = optimizer.groups or ({},) * len(optimizer.parameters)
+    for parameters, group in zip(optimizer.parameters, groups, strict=False):
+        settings = {**optimizer.settings, **group}
+        known = _numbers(settings["lr"]) if "lr" in settings else []
+        for value in known or [math.nan]:
+            yield _rate(optimizer, family, value, settings, is_network(parameters), optimizer.place)
+
+
+def _peaks(optimizer: Optimizer, family: str, schedulers: list[Scheduler]) -> Iterator[Rate]:
+    network = any(is_network(parameters) for parameters in optimizer.parameters)
+    for scheduler in schedulers:
+        if scheduler.name in ("OneCycleLR", "CyclicLR"):
+            position, keyword = (1, "max_lr") if scheduler.name == "OneCycleLR" else (2, "max_lr")
+            given = scheduler.keywords.get(keyword)
+            if given is None and position < len(scheduler.arguments):
+                given = scheduler.arguments[position]
+            for value in _numbers(given):
+                yield _rate(optimizer, family, value, optimizer.settings, network, scheduler.place)
+
+
+def _written(facts: TrainingFacts, optimizer: Optimizer, family: str) -> Iterator[Rate]:
+    network = any(is_network(parameters) for parameters in optimizer.parameters)
+    for write in facts.writes:
+        if write.name == "lr" and write.owner is optimizer:
+            for value in _numbers(write.value):
+                yield _rate(optimizer, family, value, optimizer.settings, network, write.place)
+
+
+def _arguments(call: CallFact) -> Iterator[Rate]:
+    """`TrainingArguments(learning_rate=…)`: AdamW unless `optim` names another one."""
+    if not call.name.startswith(("transformers.", "trl.")) or not call.name.endswith("TrainingArguments"):
+        return
+    kind = constant(call.keywords.get("optim"))
+    if "optim" in call.keywords and not (isinstance(kind, str) and kind.startswith("adamw")):
+        return
+    for value in _numbers(call.keywords.get("learning_rate")):
+        yield Rate(value, "adam", "AdamW", 0.0, True, call.place)
+
+
+def _rate(
+    optimizer: Optimizer, family: str, value: float, settings: dict[str, Value], network: bool, place: Place
+) -> Rate:
+    momentum = number(settings.get("momentum", Constant(0.0)))
+    return Rate(value, family, optimizer.name, momentum if momentum is not None else 0.0, network, place)
+
+
+def _numbers(value: Value | None) -> list[float]:
+    """A known number; of several that depend on a branch, the smallest where all are known; a list's own."""
+    if isinstance(value, Choice):
+        found = [number(option) for option in value.options]
+        known = [item for item in found if item is not None]
+        return [min(known)] if len(known) == len(found) else []
+    if isinstance(value, Collection):
+        return [item for part in value.items for item in _numbers(part)]
+    found_one = number(value)
+    return [] if found_one is None else [found_one]
+
+
+def is_network(value: Value | None) -> bool:
+    """Whether parameters are those of a module that has layers, or may have."""
+    if isinstance(value, Parameters):
+        return any(_layered(owner) for owner in value.owners)
+    if isinstance(value, (Collection, Choice)):
+        parts = value.items if isinstance(value, Collection) else list(value.options)
+        return any(is_network(part) for part in parts)
+    return False
+
+
+def _layered(owner: Value) -> bool:
+    if isinstance(owner, Tensor):
+        return False
+    if isinstance(owner, (Instance, Layer)):
+        return any(isinstance(part, Layer) for part in modules.walk(owner)) or not modules.complete(owner)
+    return isinstance(owner, (Unknown, Choice))
+
+
+def replaced(facts: TrainingFacts, optimizer: Optimizer) -> bool:
+    """Whether something sets or scales the optimizer's learning rate in a way that its own value does not tell."""
+    if any(call.name == "LRScheduler.__init__" for call in facts.calls):
+        return True
+    for scheduler in facts.schedulers:
+        if scheduler.name in _REPLACING and on(scheduler, optimizer):
+            return True
+    for write in facts.writes:
+        unseen = isinstance(write.owner, Unknown) and role(write.owner) == "optimizer"
+        if write.name == "lr" and (write.owner is optimizer or unseen):
+            return True
+    return any(
+        isinstance(event, Escape)
+        and bool(_SCHEDULES.search(event.callee))
+        and any(v is optimizer for v in event.values)
+        for run in facts.runs
+        for event in walk(run.tree)
+    )
+
+
+def on(scheduler: Scheduler, optimizer: Optimizer) -> bool:
+    """Whether a scheduler works on an optimizer, or on one that nobody can see."""
+    return scheduler.optimizer is optimizer or not isinstance(scheduler.optimizer, Optimizer)
+
+
+def warmed_up(facts: TrainingFacts, place: Place) -> bool:
+    """Whether the optimizer built at `place` starts below its learning rate and grows to it."""
+    optimizers = [optimizer for optimizer in facts.optimizers if optimizer.place == place]
+    return any(
+        (scheduler.name in _WARM or "warmup" in scheduler.name.lower()) and any(on(scheduler, o) for o in optimizers)
+        for scheduler in facts.schedulers
+    )
