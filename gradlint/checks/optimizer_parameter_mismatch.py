@@ -7,8 +7,20 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
 from gradlint.facts.events import (
-    Backward, Construct, Escape, Event, Forward, Freeze, GradEdit, LoadSnapshot, ManualUpdate, ModeSwitch, OptimizerStep, Rebind,
-    repeats, walk,
+    Backward,
+    Construct,
+    Escape,
+    Event,
+    Forward,
+    Freeze,
+    GradEdit,
+    LoadSnapshot,
+    ManualUpdate,
+    ModeSwitch,
+    OptimizerStep,
+    Rebind,
+    repeats,
+    walk,
 )  # fmt: skip
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Instance, Layer, Optimizer, Value

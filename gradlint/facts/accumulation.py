@@ -8,7 +8,20 @@ from dataclasses import dataclass
 
 from gradlint.facts import relations
 from gradlint.facts.events import (
-    Backward, Branch, Call, Condition, Escape, Event, Exit, GradEdit, Node, OptimizerStep, Repeat, Run, Within, ZeroGrad,
+    Backward,
+    Branch,
+    Call,
+    Condition,
+    Escape,
+    Event,
+    Exit,
+    GradEdit,
+    Node,
+    OptimizerStep,
+    Repeat,
+    Run,
+    Within,
+    ZeroGrad,
     walk,
 )  # fmt: skip
 from gradlint.facts.model import TrainingFacts

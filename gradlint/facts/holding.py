@@ -33,7 +33,9 @@ def bases(value: Value | None, *, whole: bool = True) -> Iterator[Value]:
                 yield from bases(owner, whole=whole)
     elif isinstance(value, Collection):
         for item in value.items:
-            yield from bases(item, whole=whole)
+            # Single parameters in a list of unknown length went through a test.
+            if not (whole and value.open) or isinstance(item, (Parameters, Collection, Mapping)):
+                yield from bases(item, whole=whole)
     elif isinstance(value, Mapping):
         yield from bases(value.items.get("params"), whole=whole)
     elif isinstance(value, Choice):

@@ -129,6 +129,29 @@ class CarriedState:
 
 
 @dataclass(slots=True, eq=False)
+class InPlace:
+    """`operation` changes the output of `producer` in place while autograd records; its backward needs that output."""
+
+    operation: str
+    tensor: Tensor
+    producer: str
+    place: Place
+
+
+@dataclass(slots=True, eq=False)
+class Bootstrap:
+    """A value estimate on the target side: `kind` is target (reward + estimate), advantage (log-probability * advantage) or
+    alias (`target_net = q_net`); `other` is the log-probability or the module that got a second name.
+    """
+
+    kind: str
+    value: Tensor | None
+    other: Value | None
+    name: str
+    place: Place
+
+
+@dataclass(slots=True, eq=False)
 class BareExpression:
     """An expression statement that calls nothing: `optimizer.zero_grad`."""
 
@@ -204,6 +227,8 @@ class TrainingFacts:
     calculations: list[Calculation] = field(default_factory=list)
     writes: list[AttributeWrite] = field(default_factory=list)
     carried: list[CarriedState] = field(default_factory=list)
+    in_place: list[InPlace] = field(default_factory=list)
+    bootstraps: list[Bootstrap] = field(default_factory=list)
     bare: list[BareExpression] = field(default_factory=list)
     repeated: list[RepeatedInstance] = field(default_factory=list)
     modules: list[ModuleDef] = field(default_factory=list)

@@ -163,6 +163,8 @@ def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) 
         it.attribute_written(attributes.param_groups_of(owner) or owner, "lr", value, at)
     elif isinstance(owner, Unknown) and key is not None:
         it.journal.write(owner.parts, f"[{key!r}]", value)
+    elif isinstance(owner, Tensor):
+        tensors.changed_in_place(it, owner, "[…] =", it.place(at))
     elif isinstance(owner, Gradient):
         it.grad_edited(owner.owner, at, not isinstance(value, Gradient))
     _replaced_below(it, owner, text, value, at)
@@ -255,6 +257,7 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
             old.open = True
         new: Value = old
     elif isinstance(value, Tensor) or isinstance(old, Tensor):
+        tensors.changed_in_place(it, old, f"{node.op}=", place)
         new = tensors.combine(it, node.op, old, value, place)
         if isinstance(value, Tensor) and value.roots and node.op == "+" and isinstance(new, Tensor):
             accumulate(it, expressions.text_of(target), new, old, "sum", place)

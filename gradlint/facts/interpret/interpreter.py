@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 from gradlint.facts import code
 from gradlint.facts.code import Span, Stmt
 from gradlint.facts.events import Branch, Condition, Event, Exit, GradEdit, Node, Rebind, Repeat, Within
-from gradlint.facts.interpret import assign, calls, conditions, expressions, imports, iterators, recurrences, tensors
+from gradlint.facts.interpret import (
+    assign,
+    bootstraps,
+    calls,
+    conditions,
+    expressions,
+    imports,
+    iterators,
+    recurrences,
+    tensors,
+)
 from gradlint.facts.interpret.loops import items_of
 from gradlint.facts.model import AttributeWrite, BareExpression, TrainingFacts
 from gradlint.facts.roles import passed, training_method
@@ -203,6 +213,7 @@ class Interpreter:
     def assign(self, node: code.Assign) -> str | None:
         value = assign.without_rebinding(self, node, expressions.evaluate(self, node.value))
         assign.accumulated(self, node, value)
+        bootstraps.alias(self, node, value)
         for target in node.targets:
             assign.bind(self, target, value, node.at)
         return None

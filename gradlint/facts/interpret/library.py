@@ -433,7 +433,9 @@ def _copy(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
     if isinstance(given, Snapshot):
         return Snapshot(given.module, place, copied=deep)
     made: Value = given
-    if isinstance(given, Layer):
+    if deep and isinstance(given, (Layer, Instance)):
+        made = modules.duplicate(given, {})
+    elif isinstance(given, Layer):
         children, labels = list(given.children), list(given.names)
         made = Layer(given.kind, given.arguments, given.keywords, given.place, children, labels, given.complete)
     elif isinstance(given, Instance):

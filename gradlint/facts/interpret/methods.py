@@ -19,7 +19,18 @@ from gradlint.facts.events import (
     Unscale,
     ZeroGrad,
 )  # fmt: skip
-from gradlint.facts.interpret import assign, calls, containers, forward, frameworks, initialisers, modules, ranges, recurrences, tensors
+from gradlint.facts.interpret import (
+    assign,
+    calls,
+    containers,
+    forward,
+    frameworks,
+    initialisers,
+    modules,
+    ranges,
+    recurrences,
+    tensors,
+)
 from gradlint.facts.roles import interesting, last_name, loss_like, role
 from gradlint.facts.values import (
     Choice,
@@ -27,6 +38,7 @@ from gradlint.facts.values import (
     Collection,
     Constant,
     External,
+    Form,
     FunctionValue,
     Gradient,
     Initialiser,
@@ -475,6 +487,8 @@ def _tensor(
         and initialisers.in_place(it, receiver, name, arguments, keywords, place)
     ):
         return receiver
+    if name.endswith("_") and not name.startswith("_") and name not in ("requires_grad_", "detach_"):
+        tensors.changed_in_place(it, receiver, f".{name}()", place)
     if name == "register_hook":
         it.emit(ClipGrad(place, it.frame.function, "own", receiver.owner or receiver, None, name))
         return it.unknown("handle")
@@ -511,6 +525,10 @@ def _tensor(
         op = {"d": "/", "t": "/", "a": "+", "s": "-"}.get(name[0], "*" if name.startswith("mul") else "@")
         return tensors.combine(it, op, receiver, arguments[0] if arguments else Unknown(), place)
     result = tensors.derive(it, [receiver, *arguments, *keywords.values()], place)
+    if name == "exp":
+        result.form = Form("exp", place)
+    elif name == "log_prob":
+        result.attribute = "log_prob"
     if name in names.REDUCTIONS:
         result.loss = receiver.loss
         if name in ("max", "min") and (arguments or keywords):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradlint.facts.code import Span
@@ -155,6 +156,34 @@ def parameters(layer: Layer) -> list[tuple[str, int]]:
         suffix = "" if layer.name.endswith("Cell") else "_l0"
         return [(f"weight_ih{suffix}", 2), (f"weight_hh{suffix}", 2), (f"bias_ih{suffix}", 1), (f"bias_hh{suffix}", 1)]
     return []
+
+
+def duplicate(value: Value, made: dict[int, Value]) -> Value:
+    """A deep copy of a module: modules and own parameters are new, whatever they share stays shared."""
+    if id(value) in made:
+        return made[id(value)]
+    if isinstance(value, Layer):
+        layer = Layer(value.kind, value.arguments, value.keywords, value.place, names=list(value.names), complete=value.complete)
+        layer.started = dict(value.started)
+        made[id(value)] = layer
+        layer.children = [duplicate(child, made) for child in value.children]
+        return layer
+    if isinstance(value, Instance):
+        instance = Instance(value.cls, value.kind, place=value.place, assumed=value.assumed, assigned=dict(value.assigned))
+        made[id(value)] = instance
+        instance.attributes = {name: duplicate(part, made) for name, part in value.attributes.items()}
+        return instance
+    if isinstance(value, Tensor) and value.parameter:
+        tensor = replace(value, owner=made.get(id(value.owner), value.owner))
+        made[id(value)] = tensor
+        tensor.roots = frozenset(tensor if root is value else root for root in value.roots)
+        return tensor
+    if isinstance(value, Collection):
+        return replace(value, items=[duplicate(item, made) for item in value.items])
+    if isinstance(value, Unknown) and value.origin != "import":
+        made[id(value)] = Unknown(value.hint, value.origin, value.uses)
+        return made[id(value)]
+    return value
 
 
 def mode_dependent(module: Value) -> bool | None:

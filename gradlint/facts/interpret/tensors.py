@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts.events import Freeze
 from gradlint.facts.formulas import EVERYTHING, UNKNOWN
-from gradlint.facts.interpret import ranges
+from gradlint.facts.interpret import bootstraps, ranges
+from gradlint.facts.model import InPlace
 from gradlint.facts.roles import carries_graph, role
 from gradlint.facts.values import (
     UNKNOWN_START,
@@ -143,6 +144,18 @@ def switch(wanted: Value) -> bool | None:
     return bool(wanted.value) if isinstance(wanted, Constant) and not wanted.default else None
 
 
+SAVES_ITS_OUTPUT = frozenset({"sigmoid", "tanh", "softmax", "log_softmax", "exp"})
+
+
+def changed_in_place(it: Interpreter, tensor: Value, operation: str, place: Place) -> None:
+    """Keep it as a fact where the backward of what made `tensor` needs the value that is overwritten."""
+    if not isinstance(tensor, Tensor) or it.recording is not True or not tensor.roots or tensor.form is None:
+        return
+    direct = tensor.form.place == tensor.place and tensor.form.kind in SAVES_ITS_OUTPUT
+    if direct and it.once("in place", place):
+        it.facts.in_place.append(InPlace(operation, tensor, tensor.form.kind, place))
+
+
 def require_grad(it: Interpreter, tensor: Tensor, wanted: Value, place: Place) -> None:
     """`tensor.requires_grad = …`: a parameter is frozen or freed, a plain tensor becomes a leaf."""
     trainable = switch(wanted)
@@ -221,6 +234,7 @@ def _combined(it: Interpreter, op: str, left: Value, right: Value, place: Place)
         result.chain = Operation("unknown", None, place, None) if tensors else None
     if op in ("+", "-"):
         result.cuts = (*result.cuts, *_added(left, right))
+    bootstraps.note(it, op, left, right, result, place)
     result.made = _scaled(op, left, right) or _scaled(op, right, left)
     losses = [v.loss for v in (left, right) if isinstance(v, Tensor) and v.loss is not None]
     result.loss = losses[0] if losses else None
