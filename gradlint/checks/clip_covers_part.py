@@ -51,7 +51,7 @@ class _Unused(Machine):
                 self.report(clip, "bad", missed)
 
     def _misses(self, clip: Event, step: OptimizerStep) -> bool:
-        """Whether a step surely uses nothing of what was clipped; two unseen modules differ if each has an optimizer."""
+        """Whether a step surely uses nothing that was clipped; two unseen modules differ if each has an optimizer."""
         target = self.found[id(clip)].target
         answer = relations.overlap(target, step.optimizer)
         if answer is None and isinstance(step.optimizer, Optimizer):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts import code
 from gradlint.facts.code import Expr, Span
 from gradlint.facts.events import Accumulate, ManualUpdate, TakeSnapshot, ZeroGrad
-from gradlint.facts.interpret import attributes, expressions, initialisers, modules, ranges, tensors
+from gradlint.facts.interpret import attributes, calls, expressions, initialisers, modules, ranges, tensors
 from gradlint.facts.roles import last_name, role
 from gradlint.facts.values import (
     UNKNOWN_START,
@@ -166,6 +166,7 @@ def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) 
     elif isinstance(owner, Tensor):
         tensors.changed_in_place(it, owner, "[…] =", it.place(at))
     elif isinstance(owner, Gradient):
+        calls.record(it, "Gradient.__setitem__", [*keys, value], {}, owner, it.place(at), receiver=owner)
         it.grad_edited(owner.owner, at, not isinstance(value, Gradient))
     _replaced_below(it, owner, text, value, at)
     if (

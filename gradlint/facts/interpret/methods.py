@@ -453,6 +453,14 @@ def backward(
     return Constant(None)
 
 
+def _hooked(it: Interpreter, receiver: Value, arguments: Arguments, place: Place) -> Value:
+    """A hook on a gradient: what it calls is kept, when it runs is not known."""
+    if arguments and isinstance(arguments[0], FunctionValue):
+        with it.taped():
+            calls.enter(it, arguments[0], [Gradient(receiver)], {}, place)
+    return it.unknown("handle")
+
+
 def _scaled_whole(loss: Value) -> Tensor | None:
     """What a scaler made of a loss, if nothing unscaled was added to it since."""
     current: Value | None = loss
@@ -491,11 +499,13 @@ def _tensor(
         tensors.changed_in_place(it, receiver, f".{name}()", place)
     if name == "register_hook":
         it.emit(ClipGrad(place, it.frame.function, "own", receiver.owner or receiver, None, name))
-        return it.unknown("handle")
+        return _hooked(it, receiver, arguments, place)
     if name == "requires_grad_":
         tensors.require_grad(it, receiver, argument(arguments, keywords, 0, "requires_grad") or Constant(True), place)
     if name in ("requires_grad_", "retain_grad"):
         return receiver
+    if name in ("nan_to_num", "nan_to_num_"):
+        calls.record(it, f"Tensor.{name}", arguments, keywords, receiver, place, discarded, receiver)
     if name in ("clone",):
         return tensors.derive(it, [receiver], place, keep_form=True)
     if name in names.SHAPING:
@@ -576,6 +586,8 @@ def _gradient(
         limit = argument(arguments, keywords, 1, "max") or argument(arguments, keywords, 0, "min")
         it.emit(ClipGrad(place, it.frame.function, "value", owner, limit, hint))
         return receiver
+    if name == "nan_to_num_":
+        calls.record(it, f"Gradient.{name}", arguments, keywords, receiver, place, discarded, receiver)
     if name.endswith("_"):
         it.grad_edited(owner, place.at, name in ("copy_", "fill_", "set_"))
         return receiver
