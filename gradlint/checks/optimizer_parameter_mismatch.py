@@ -57,7 +57,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 def _roots(backward: Backward) -> list[Value]:
     roots = backward.tensor.roots if backward.tensor is not None else frozenset()
-    return [root for root in roots if isinstance(root, (Layer, Instance))]
+    return [root for root in roots if isinstance(root, (Layer, Instance)) and relations.has_parameters(root)]
 
 
 def _forgotten(module: Value, optimizers: list[Value], events: list[Event]) -> bool:
@@ -72,14 +72,14 @@ def _explains(event: Event, module: Value) -> bool:
     if isinstance(event, Freeze):
         return event.trainable is not True and relations.overlap(event.target, module) is not False
     if isinstance(event, ModeSwitch):
-        return event.training is False and event.module is module
+        return event.training is False and relations.within(module, event.module)
     if isinstance(event, (ManualUpdate, GradEdit)):
         return relations.overlap(event.target, module) is not False
     if isinstance(event, LoadSnapshot):
-        return event.module is module
+        return relations.within(module, event.module)
     if isinstance(event, Rebind):
         return event.new is module or event.owner is module
-    return isinstance(event, Escape) and relations.takes(event, module)
+    return isinstance(event, Escape) and any(relations.holds(value, module) or relations.within(module, value) for value in event.values)
 
 
 def _responsible(backward: Backward, steps: list[Value]) -> Optimizer | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradlint.facts.events import Backward, Escape
 from gradlint.facts.interpret import modules
 from gradlint.facts.roles import loss_like, role
+from gradlint.facts.torch_names import PARAMETRIC
 from gradlint.facts.values import (
     Choice,
     Collection,
@@ -42,6 +43,16 @@ def owners(value: Value | None) -> list[Value] | None:
     if isinstance(value, Tensor) and value.parameter:
         return owners(value.owner) if value.owner is not None and value.owner is not value else [value]
     return None
+
+
+def has_parameters(module: Value) -> bool:
+    """Whether a parameter of a module is in sight: a layer that has some, or one of its own."""
+    for part in modules.walk(module):
+        if isinstance(part, Layer) and part.kind.startswith("torch.nn.") and part.name in PARAMETRIC:
+            return True
+        if isinstance(part, Instance) and any(isinstance(v, Tensor) and v.parameter for v in part.attributes.values()):
+            return True
+    return False
 
 
 def apart(module: Value, optimizer: Value) -> bool:

@@ -12,6 +12,7 @@ from gradlint.facts.values import (
     Collection,
     Constant,
     External,
+    FunctionValue,
     Instance,
     Layer,
     Manager,
@@ -139,6 +140,9 @@ _TRAINING_METHODS = {
 
 def training_method(receiver: Value | None, name: str) -> bool:
     """Whether `receiver.name` is a method that a training loop calls: `optimizer.step`, `model.eval`, `loss.backward`."""
+    if isinstance(receiver, Instance) and receiver.kind not in ("module", "lightning"):
+        hit = receiver.cls.find(name)
+        return hit is not None and isinstance(hit[0], FunctionValue) and name in ("zero_grad", "step", "backward", "train", "eval")
     kind = role(receiver) or ("loss" if loss_like(receiver) else "")
     return name in _TRAINING_METHODS.get(kind, frozenset())
 

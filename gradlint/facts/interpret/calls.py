@@ -165,7 +165,7 @@ def _factory_like(callee: Unknown) -> bool:
     name = last_name(callee.hint)
     return (
         callee.origin == "import"
-        or (name[:1].isupper() and callee.origin != "call")
+        or (name[:1].isupper() and callee.origin not in ("call", "item"))
         or name.startswith(("get_", "build_", "make_", "create_", "load_", "save_"))
     )
 

@@ -203,7 +203,7 @@ class Interpreter:
                 receiver, name = expressions.evaluate(self, node.value.base), node.value.name
             text = expressions.text_of(node.value)
             self.facts.bare.append(BareExpression(text, receiver, name, self.place(node.at), self.frame.function))
-        if isinstance(node.value, code.Attribute) and not isinstance(value, FunctionValue):
+        if isinstance(node.value, code.Attribute):
             base = expressions.evaluate(self, node.value.base)
             if training_method(base, node.value.name):
                 expressions.evaluate(self, code.Call(node.value, [], node.at), discarded=True)
