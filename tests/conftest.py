@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,7 +38,7 @@ def marked(project: Path) -> Path:
 
 
 @pytest.fixture
-def gradlint(project: Path) -> Iterator[Run]:
+def gradlint(project: Path) -> Run:
     """`gradlint ...` as a process of its own in the project; never a traceback."""
 
     def run(*arguments: str, stdin: str | bytes | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -56,4 +56,4 @@ def gradlint(project: Path) -> Iterator[Run]:
         assert "Traceback (most recent call last)" not in err or "--verbose" in arguments, err
         return subprocess.CompletedProcess(arguments, result.returncode, out, err)
 
-    yield run
+    return run
