@@ -65,7 +65,7 @@ def _calls(test: code.Expr) -> set[code.Span]:
 
 
 def _skips(node: code.If) -> bool:
-    """Whether the arm for what is not finite leaves the round without a word, or the other arm alone does the update."""
+    """Whether the arm for what is not finite leaves the round without a word, or the other arm does the update."""
     names = {found.name for found in code.walk(node.test) if type(found) in (code.Name, code.Attribute)}
     finite = "isfinite" in names and not any(type(n) is code.Unary and n.op == "not" for n in code.walk(node.test))
     if not names & _TESTS:

@@ -19,6 +19,7 @@ from gradlint.facts.interpret import (
     ranges,
     tensors,
 )
+from gradlint.facts.interpret.assign import gradient_owner
 from gradlint.facts.interpret.conditions import is_instance
 from gradlint.facts.roles import interesting, last_name
 from gradlint.facts.values import (
@@ -30,6 +31,7 @@ from gradlint.facts.values import (
     Context,
     External,
     FunctionValue,
+    Gradient,
     Instance,
     Layer,
     Loader,
@@ -272,6 +274,10 @@ def _functional(it: Interpreter, name: str, arguments: Arguments, keywords: Keyw
 def _tensor_function(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     """`torch.name(...)`."""
     first = arguments[0] if arguments else keywords.get("input")
+    if name.endswith("_"):
+        for part in tensors.parts([first]):
+            if isinstance(part, Gradient):
+                it.grad_edited(gradient_owner(part.owner), place.at)
     if name in ("tensor", "as_tensor", "Tensor", "FloatTensor", "from_numpy"):
         wants = constant(keywords.get("requires_grad"))
         if isinstance(first, Collection) and any(isinstance(part, Tensor) for part in tensors.parts([first])):
