@@ -66,6 +66,16 @@ class Recurrence:
 
 
 @dataclass(slots=True, eq=False)
+class Bypass:
+    """A call of what a DistributedDataParallel wraps, not of the wrapper, that ran the network."""
+
+    place: Place
+    callee: str
+    wrapper: str
+    result: Value
+
+
+@dataclass(slots=True, eq=False)
 class ImportedName:
     """`from package import name as bound` of an installed package; `name` is canonical, `place` of the name alone."""
 
@@ -240,6 +250,7 @@ class TrainingFacts:
     functions: list[FunctionFact] = field(default_factory=list)
     imports: list[ImportedName] = field(default_factory=list)
     recurrences: list[Recurrence] = field(default_factory=list)
+    bypasses: list[Bypass] = field(default_factory=list)
     bounded: list[str] = field(default_factory=list)
     frameworks: set[str] = field(default_factory=set)
     names: dict[int, str] = field(default_factory=dict)

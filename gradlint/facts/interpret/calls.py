@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
 from gradlint.facts.code import Expr
-from gradlint.facts.events import Call, Escape, Exit
-from gradlint.facts.interpret import expressions, forward, modules, tensors
+from gradlint.facts.events import Branch, Call, Condition, Escape, Exit, Node
+from gradlint.facts.interpret import expressions, forward, modules, tensors, wrappers
 from gradlint.facts.model import CallFact, FunctionFact
 from gradlint.facts.roles import carries_graph, criterion_like, interesting, last_name, role
 from gradlint.facts.scope import Scope
@@ -46,6 +47,16 @@ DEPTH = 24
 
 def call(it: Interpreter, expr: code.Call, discarded: bool = False) -> Value:
     """Evaluate a call expression."""
+    wrapper = wrappers.goes_round(it, expr.func)
+    if wrapper is None:
+        return _call(it, expr, discarded)
+    before = len(it.tape)
+    result = _call(it, expr, discarded)
+    wrappers.called(it, expr, wrapper, it.tape[before:], result)
+    return result
+
+
+def _call(it: Interpreter, expr: code.Call, discarded: bool) -> Value:
     it.fuel -= 1
     func = expr.func
     place = it.place(expr.at)
@@ -56,15 +67,30 @@ def call(it: Interpreter, expr: code.Call, discarded: bool = False) -> Value:
         arguments, keywords = _arguments(it, expr)
         _hand_over(it, expressions.text_of(func), arguments, keywords)
         if isinstance(base, Choice):
-            return merge([_method(it, option, func, arguments, keywords, place, discarded) for option in base.options])
+            return _each(it, base, lambda option: _method(it, option, func, arguments, keywords, place, discarded), place)
         return _method(it, base, func, arguments, keywords, place, discarded)
     callee = expressions.evaluate(it, func)
     arguments, keywords = _arguments(it, expr)
     hint = expressions.text_of(func)
     _hand_over(it, callee.name if isinstance(callee, External) else hint, arguments, keywords)
     if isinstance(callee, Choice):
-        return merge([apply(it, option, arguments, keywords, place, hint, discarded) for option in callee.options])
+        return _each(it, callee, lambda option: apply(it, option, arguments, keywords, place, hint, discarded), place)
     return apply(it, callee, arguments, keywords, place, hint, discarded)
+
+
+def _each(it: Interpreter, choice: Choice, action: Callable[[Value], Value], place: Place) -> Value:
+    """Call one of several values: exclusive arms, and the same one wherever the same choice is called."""
+    tapes: list[list[Node]] = []
+    results: list[Value] = []
+    for option in choice.options:
+        with it.taped() as tape:
+            results.append(action(option))
+        tapes.append(tape)
+    if any(tapes):
+        it.kept.append(choice)
+        loop = max((it.births[id(o)] for o in choice.options if id(o) in it.births), default=None)
+        it.tape.append(Branch(Condition(f"choice {id(choice)}", "one of several", loop=loop), tapes, place))
+    return merge(results)
 
 
 def _hand_over(it: Interpreter, callee: str, arguments: list[Value], keywords: dict[str, Value]) -> None:

@@ -20,6 +20,7 @@ from gradlint.facts.interpret import (
     iterators,
     recurrences,
     tensors,
+    wrappers,
 )
 from gradlint.facts.interpret.loops import items_of
 from gradlint.facts.model import AttributeWrite, BareExpression, TrainingFacts
@@ -95,6 +96,8 @@ class Interpreter:
         self.carried: dict[int, int] = {}
         self.rounds: dict[int, int | None] = {}
         self.sizes: dict[int, dict[int, int]] = {}
+        self.wrappers: dict[int, str] = {}
+        self.wrapped: dict[tuple[int, str], str] = {}
         # An id is only a key while its object lives.
         self.kept: list[Value] = []
         self.seen: set[tuple[object, ...]] = set()
@@ -216,6 +219,7 @@ class Interpreter:
         bootstraps.alias(self, node, value)
         for target in node.targets:
             assign.bind(self, target, value, node.at)
+        wrappers.bound(self, node, value)
         return None
 
     def annotated(self, node: code.Annotated) -> str | None:

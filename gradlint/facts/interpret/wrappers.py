@@ -1,0 +1,77 @@
+"""Calls that go round a DistributedDataParallel wrapper: through `.module`, or through the name of what was wrapped.
+
+A wrapper and what it wraps are one value here, so it is the way a call is written that tells which of the two it is of.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradlint.facts import code
+from gradlint.facts.code import Expr
+from gradlint.facts.events import Forward, Node, walk
+from gradlint.facts.interpret import expressions
+from gradlint.facts.model import Bypass
+from gradlint.facts.roles import role
+from gradlint.facts.values import External, Unknown, Value
+
+if TYPE_CHECKING:
+    from gradlint.facts.interpret.interpreter import Interpreter
+
+_WRAPPER = "torch.nn.parallel.DistributedDataParallel"
+
+
+def bound(it: Interpreter, node: code.Assign, value: Value) -> None:
+    """After `targets = value`: names of a wrapper, of what it wraps and of what was taken out of it again."""
+    targets = [target.name for target in node.targets if isinstance(target, code.Name)]
+    for name in targets:
+        it.wrapped.pop((id(it.scope.names), name), None)
+    if isinstance(node.value, code.Call) and _makes(it, node.value):
+        it.wrappers[id(value)] = expressions.text_of(node.targets[0])
+        it.kept.append(value)
+        inner = _first_name(node.value)
+        holder = it.scope.holder(inner) if inner is not None and inner not in targets else None
+        if holder is not None and inner is not None and not it.branches:
+            it.wrapped[id(holder.names), inner] = it.wrappers[id(value)]
+    elif isinstance(node.value, code.Attribute) and node.value.name == "module":
+        wrapper = it.wrappers.get(id(expressions.evaluate(it, node.value.base)))
+        if wrapper is not None and not it.branches:
+            it.wrapped.update({(id(it.scope.names), name): wrapper for name in targets})
+
+
+def _makes(it: Interpreter, call: code.Call) -> bool:
+    callee = expressions.evaluate(it, call.func)
+    return isinstance(callee, External) and callee.name == _WRAPPER
+
+
+def _first_name(call: code.Call) -> str | None:
+    """The name under which the wrapped module was known: `net` in `DDP(net.to(rank))`."""
+    current: Expr | None = call.arguments[0].value if call.arguments else None
+    while isinstance(current, (code.Call, code.Attribute)):
+        current = current.func if isinstance(current, code.Call) else current.base
+    return current.name if isinstance(current, code.Name) else None
+
+
+def goes_round(it: Interpreter, func: Expr) -> str | None:
+    """The wrapper that a call of `func` goes round."""
+    if not it.wrappers or it.forwards or it.recording is False:
+        return None
+    current: Expr = func
+    while isinstance(current, code.Attribute):
+        if current.name == "module":
+            return it.wrappers.get(id(expressions.evaluate(it, current.base)))
+        current = current.base
+    if not isinstance(current, code.Name):
+        return None
+    holder = it.scope.holder(current.name)
+    return it.wrapped.get((id(holder.names), current.name)) if holder is not None else None
+
+
+def called(it: Interpreter, call: code.Call, wrapper: str, events: list[Node], result: Value) -> None:
+    """Keep a call that went round `wrapper` as a fact, if it ran the network."""
+    func = call.func
+    direct = isinstance(func, code.Attribute) and func.name == "module"
+    part = isinstance(func, code.Attribute) and role(Unknown(func.name)) == "module"
+    ran = any(isinstance(event, Forward) and event.recording is not False for event in walk(events))
+    if (ran or direct or part) and it.once("bypass", it.place(call.at)):
+        it.facts.bypasses.append(Bypass(it.place(call.at), expressions.text_of(func), wrapper, result))
