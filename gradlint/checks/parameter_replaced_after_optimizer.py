@@ -35,7 +35,9 @@ class _Held(Machine):
         return state
 
     def _holds(self, event: Rebind) -> bool:
-        """Whether what is replaced belongs to the optimizer and what comes does not."""
+        """Whether what is replaced belongs to the optimizer and what comes does not; a forward that builds is another matter."""
+        if event.function.rpartition(".")[2] == "forward":
+            return False
         old = any(event.old is source for source in relations.sources(self.optimizer) or [])
         inside = event.owner is not None and relations.keeps(self.optimizer, event.owner)
         return (old or inside) and not self._has(event.new)

@@ -52,7 +52,7 @@ def _rounds(it: Interpreter, generators: list[code.Generator], index: int, actio
     if known is None:
         return _repeated(it, generators, index, action, budget, iterable, items[0])
     for item in items[:UNROLL]:
-        assign.bind(it, generator.target, item, it.statement)
+        assign.bind(it, generator.target, item, it.statement, fresh=True)
         for condition in generator.conditions:
             expressions.evaluate(it, condition)
         if not _rounds(it, generators, index + 1, action, budget):
@@ -68,7 +68,7 @@ def _repeated(
     hint = expressions.text_of(generator.iterable)
 
     def again() -> str | None:
-        assign.bind(it, generator.target, item, it.statement)
+        assign.bind(it, generator.target, item, it.statement, fresh=True)
         for condition in generator.conditions:
             expressions.evaluate(it, condition)
         _rounds(it, generators, index + 1, action, budget)
@@ -104,7 +104,7 @@ def _mapping(it: Interpreter, expr: code.Comprehension) -> Value:
     result = Mapping({})
 
     def add() -> None:
-        key = constant(expressions.evaluate(it, expr.key)) if expr.key is not None else None
+        key = expressions.key_of(expressions.evaluate(it, expr.key)) if expr.key is not None else None
         value = expressions.evaluate(it, expr.element)
         result.items[key if key is not None else f"?{len(result.items)}"] = value
         result.open = result.open or key is None

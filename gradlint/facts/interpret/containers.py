@@ -119,6 +119,12 @@ def _dict(
     return calls.unseen(it, arguments, keywords, place, name)
 
 
+def _key(key: object) -> Value:
+    if isinstance(key, Value):
+        return key
+    return Constant(key) if isinstance(key, (str, int, float, bool)) else Unknown("key")
+
+
 def view(receiver: Mapping | Layer, name: str) -> Value:
     """`d.items()`, `d.values()`, `d.keys()`."""
     if isinstance(receiver, Layer):
@@ -126,7 +132,7 @@ def view(receiver: Mapping | Layer, name: str) -> Value:
         is_open = not receiver.complete
     else:
         pairs, is_open = list(receiver.items.items()), receiver.open
-    keys: list[Value] = [Constant(k) if isinstance(k, (str, int, float, bool)) else Unknown("key") for k, _ in pairs]
+    keys = [_key(key) for key, _ in pairs]
     values = [value for _, value in pairs]
     if name == "keys":
         return Collection("list", keys, is_open)

@@ -82,7 +82,14 @@ def _subscript(it: Interpreter, expr: code.Subscript) -> Value:
     return _item(it, base, keys, expr)
 
 
+def key_of(value: Value) -> object:
+    """By what a dict keeps something: a constant, or a module itself; None if that cannot be told."""
+    return value if is_module(value) and not isinstance(value, Choice) else constant(value)
+
+
 def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript) -> Value:
+    if isinstance(base, Mapping) and len(keys) == 1 and is_module(keys[0]) and keys[0] in base.items:
+        return base.items[keys[0]]
     key = keys[0].value if len(keys) == 1 and isinstance(keys[0], Constant) else None
     if isinstance(base, Mapping):
         if key is not None and key in base.items:
@@ -376,7 +383,7 @@ def _mapping(it: Interpreter, expr: code.DictDisplay) -> Value:
             else:
                 result.open = True
             continue
-        name = constant(evaluate(it, key))
+        name = key_of(evaluate(it, key))
         if name is None:
             result.open = True
             result.items[f"?{len(result.items)}"] = value
