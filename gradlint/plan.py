@@ -10,7 +10,7 @@ from pathlib import Path
 from gradlint.cache import digest_of
 from gradlint.catalog import Catalog, RuleSpec
 from gradlint.config import RuleOptions, Settings
-from gradlint.errors import ConfigError
+from gradlint.errors import CatalogError, ConfigError
 from gradlint.options import Options, Value
 from gradlint.registry import Registry
 from gradlint.selection import match, resolve, select, suggestion
@@ -33,6 +33,9 @@ class Plan:
 def make(settings: Settings, catalog: Catalog, registry: Registry) -> Plan:
     """The plan of one configuration. Raises ConfigError or UsageError for rules and options that do not exist."""
     rules = catalog.rules
+    for problem in registry.orphans(rules.values()):
+        if problem.startswith(settings.extend_rules):
+            raise CatalogError(problem)
     for selectors in settings.per_file_ignores.values():
         for selector in selectors:
             resolve(selector, rules)

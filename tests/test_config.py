@@ -127,3 +127,13 @@ def test_load_names_the_key_of_a_wrong_table(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool]\ngradlint = 3\n")
     with pytest.raises(ConfigError, match=r"pyproject.toml:2: `tool.gradlint` is not a table"):
         load(tmp_path / "pyproject.toml")
+
+
+def test_half_a_rule_of_ones_own_stops_the_run(project: Path, gradlint: Run) -> None:
+    (project / "rules").mkdir()
+    (project / "rules/marked-line.yaml").write_text((USER_RULES / "marked-line.yaml").read_text())
+    (project / "gradlint.toml").write_text('extend-rules = ["rules"]\n')
+    (project / "a.py").write_text(FIRE)
+    result = gradlint("a.py")
+    assert result.returncode == 2
+    assert result.stderr == f"gradlint: {project / 'rules/marked-line.yaml'}: has no check marked_line.py\n"
