@@ -1,8 +1,8 @@
 """What a traced step costs over a bare one: forward, backward and OptimizerStep, paired in one run.
 
 Bare and traced steps alternate on the same model and batch, so that a busy machine slows both. Printed is the median of
-the paired ratios and the quartiles. A traced step is the dearest kind: the first round, with every statistic on, and its
-reduction to numbers. `--peers` adds torch-audit and TorchLens where they are installed.
+the paired ratios and the quartiles. A traced step is the dearest kind: the first round, with every statistic on, and
+its reduction to numbers. `--peers` adds torch-audit and TorchLens where they are installed.
 
     python benchmarks/tracer.py [--device cuda] [--pairs 20] [--peers] [--threads 1 --cpu-time]
 """
@@ -118,6 +118,7 @@ class Bench:
     def __init__(self, name: str, device: str, now: Callable[[], float] = time.perf_counter) -> None:
         torch.manual_seed(0)
         self.now = now
+        self.auditor: Any = None
         model, x, y = MODELS[name]()
         self.device = torch.device(device)
         self.model, self.x, self.y = model.to(device), x.to(device), y.to(device)
@@ -150,21 +151,34 @@ class Bench:
     def torch_audit(self) -> float:
         import torch_audit
 
-        auditor = torch_audit.Auditor(self.model, optimizer=self.optimizer, config={"interval": 1})
+        if self.auditor is None:
+            quiet: dict[str, Any] = {"reporters": [], "every_n_steps": 1, "fail_level": "FATAL"}
+            self.auditor = torch_audit.Auditor(self.model, optimizer=self.optimizer, **quiet)
+            self.auditor.attach()
+        auditor = self.auditor
 
         def step() -> None:
-            with auditor.audit_dynamic():
-                self.step()
+            self.optimizer.zero_grad()
+            with auditor.forward():
+                loss = F.cross_entropy(self.model(self.x), self.y)
+            with auditor.backward():
+                loss.backward()
+            with auditor.optimizer_step():
+                self.optimizer.step()
 
-        return self.clock(step)
+        try:
+            return self.clock(step)
+        finally:
+            auditor.detach()
+            self.auditor = None
 
     def torchlens(self) -> float:
         import torchlens
 
         def step() -> None:
             self.optimizer.zero_grad()
-            log = torchlens.log_forward_pass(self.model, self.x, save_gradients=True)
-            F.cross_entropy(log[log.output_layers[0]].tensor_contents, self.y).backward()
+            torchlens.trace(lambda x: F.cross_entropy(self.model(x), self.y), self.x)
+            F.cross_entropy(self.model(self.x), self.y).backward()
             self.optimizer.step()
 
         return self.clock(step)
@@ -195,9 +209,8 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     clock = "processor time" if options.cpu_time else "wall clock"
-    print(
-        f"torch {torch.__version__}, {options.device}, {clock}, {torch.get_num_threads()} threads, {options.pairs} pairs"
-    )
+    threads = torch.get_num_threads()
+    print(f"torch {torch.__version__}, {options.device}, {clock}, {threads} threads, {options.pairs} pairs")
     for name in [options.only] if options.only else list(MODELS):
         bench = Bench(name, options.device, time.process_time if options.cpu_time else time.perf_counter)
         ways = {"gradlint": bench.traced}

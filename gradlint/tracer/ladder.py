@@ -114,6 +114,7 @@ class _Ladder:
 
     def _try(self, strategy: Strategy) -> dict[str, Any]:
         scratch = Scratch(self.script, self.folder / str(len(self.attempts)), self.options)
+        self.files = []
         for path, kind in self.missing.items():
             made = materialise(Path(path), kind, self.script) if scratch.holds(Path(path)) else None
             if made:

@@ -178,8 +178,10 @@ class _Child:
             self._kill_tree()
             os.close(self.pipe)
             os.close(self.master)
-        for reader in readers:
-            reader.join(1.0)
+        for reader, stream in zip(readers, (self.process.stdout, self.process.stderr), strict=True):
+            reader.join(2.0)
+            if stream is not None and not reader.is_alive():
+                stream.close()
         return self._record(data)
 
     def _read(self) -> bytes:

@@ -149,7 +149,8 @@ def test_cleared_between_backward_and_step(tmp_path: Path) -> None:
 def test_step_before_backward(tmp_path: Path) -> None:
     source = (
         SETUP
-        + "for _ in range(2):\n    optimizer.zero_grad()\n    loss = loss_of()\n    optimizer.step()\n    loss.backward()\n"
+        + "for _ in range(2):\n    optimizer.zero_grad()\n    loss = loss_of()\n"
+        + "    optimizer.step()\n    loss.backward()\n"
     )
     steps = events(observe(tmp_path, source), "optimizer_step")
     assert [(step["backwards"], step["with_gradient"]) for step in steps] == [(0, 0), (1, 0)]

@@ -7,6 +7,8 @@ instance of a subclass of itself. Without it, a small `torchvision` offers the d
 from __future__ import annotations
 
 import functools
+import importlib.abc
+import importlib.machinery
 import random
 import sys
 import types
@@ -111,12 +113,36 @@ class _Downloaded(Exception):
     """The data set would have to be downloaded."""
 
 
-def rescue_torchvision(patches: Patches, taming: Taming) -> None:
-    """Once the script imports torchvision.datasets, make failing constructors synthetic."""
-    module = sys.modules.get("torchvision.datasets")
-    if module is None or getattr(module, "_gradlint_rescued", False):
-        return
-    module._gradlint_rescued = True  # type: ignore[attr-defined]
+class _Rescue(importlib.abc.MetaPathFinder):
+    """Finds torchvision.datasets as usual, and looks after its classes once it is loaded."""
+
+    def __init__(self, patches: Patches, taming: Taming) -> None:
+        self.patches = patches
+        self.taming = taming
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        if fullname != "torchvision.datasets":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        if spec is None or spec.loader is None:
+            return spec
+        load = spec.loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            load(module)
+            rescue_torchvision(module, self.patches, self.taming)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def watch_for_torchvision(patches: Patches, taming: Taming) -> None:
+    """Make torchvision's data sets failure-proof when the script imports them."""
+    sys.meta_path.insert(0, _Rescue(patches, taming))
+
+
+def rescue_torchvision(module: Any, patches: Patches, taming: Taming) -> None:
+    """Make failing constructors of `torchvision.datasets` synthetic."""
     for name, shape in _SHAPES.items():
         kind = getattr(module, name, None)
         if isinstance(kind, type) and "FakeData" not in name:

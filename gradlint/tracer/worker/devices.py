@@ -145,6 +145,14 @@ class Redirect:
             original(self, module, device_ids=None, output_device=None, **kwargs)
 
         patches.set(distributed, "__init__", init)
+        replicated = torch.nn.DataParallel
+        original_replicated = replicated.__init__
+
+        def init_replicated(self: Any, module: Any, *args: Any, **kwargs: Any) -> None:
+            original_replicated(self, module)
+            self.device_ids = []
+
+        patches.set(replicated, "__init__", init_replicated)
 
 
 _SILENT: dict[str, Any] = {

@@ -381,8 +381,10 @@ class Recorder:
             elif gradient._version != version:
                 suspects.append(state.tensor)
         if suspects:
-            for tensor, norm in zip(suspects, norms([t.grad for t in suspects if t.grad is not None]), strict=False):
-                if float(norm) == 0.0:
+            values = norms([t.grad for t in suspects if t.grad is not None])
+            numbers = torch.stack([value.to(values[0].device) for value in values]).tolist()
+            for tensor, norm in zip(suspects, numbers, strict=True):
+                if norm == 0.0:
                     zeroed += 1
                     self._forget(id(tensor))
         if gone or zeroed:

@@ -165,7 +165,7 @@ class Samples:
 
 
 def _unit_peaks(tensor: torch.Tensor, kind: str | None) -> torch.Tensor:
-    """The largest slope that each unit (channel or feature) has over the batch, or over rows of it worth 2¹⁸ elements."""
+    """The largest slope of each unit (channel or feature) over the batch, or over rows of it worth 2¹⁸ elements."""
     dimension = _UNIT_DIMENSION[tensor.dim()]
     rows = max(2, (1 << 18) * tensor.shape[0] // tensor.numel())
     tensor = tensor[:: max(1, tensor.shape[0] // rows)]
@@ -247,8 +247,8 @@ def norms(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     for (device, _), indices in by_kind.items():
         group = [values[index] for index in indices]
         if device.type == "cuda":
-            for index in indices:
-                results[index] = torch.linalg.vector_norm(values[index], dtype=torch.float64)
+            for index, norm in zip(indices, torch._foreach_norm(group, 2.0, torch.float64), strict=True):
+                results[index] = norm
             continue
         for index, norm in zip(indices, torch._foreach_norm(group, 2.0), strict=False):
             rough = float(norm)

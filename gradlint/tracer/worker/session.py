@@ -19,6 +19,7 @@ import types
 from typing import Any
 
 from .channel import Channel
+from .environment import environment
 from .isolation import isolate
 from .places import Places, as_place
 from .stop import Stop, Stopper
@@ -60,9 +61,7 @@ class Session:
         self._report_lock = threading.RLock()
 
     def run(self) -> None:
-        from . import taming
-
-        taming.environment(self.request["home"])
+        environment(self.request["home"])
         try:
             import torch  # noqa: F401
         except ImportError as problem:
@@ -148,7 +147,7 @@ class Session:
                 datasets.imitate_torchvision(self.taming)
             self.stubs = StubFinder(names, self.places)
             sys.meta_path.append(self.stubs)
-        self.watch_imports(patches)
+        datasets.watch_for_torchvision(patches, self.taming)
 
     def extras(self, patches: Any) -> None:
         """Measurements that cost more than hooks, only when asked for."""
@@ -165,23 +164,6 @@ class Session:
 
             self.same_batch = SameBatch(self.recorder)
             self.same_batch.install(patches)
-
-    def watch_imports(self, patches: Any) -> None:
-        """torchvision's data sets are made failure-proof once the script has imported them."""
-
-        import builtins
-
-        from .datasets import rescue_torchvision
-
-        original = builtins.__import__
-
-        def importing(name: str, *args: Any, **kwargs: Any) -> Any:
-            result = original(name, *args, **kwargs)
-            if name.startswith("torchvision"):
-                rescue_torchvision(patches, self.taming)
-            return result
-
-        patches.set(builtins, "__import__", importing)
 
     def watch_clock(self) -> None:
         """Shortly before the parent's limit, send what there is; the parent then ends the process tree."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from typing import Any
 
 import torch
@@ -106,30 +105,3 @@ class Taming:
             fn(0, *args)
 
         patches.set(processes, "spawn", spawn)
-
-
-def environment(scratch_home: str | None) -> None:
-    """Environment of a run without compilation, telemetry and downloads; caches stay where the user has them."""
-    real_home = os.path.expanduser("~")
-    caches = {
-        "HF_HOME": os.path.join(real_home, ".cache", "huggingface"),
-        "TORCH_HOME": os.path.join(real_home, ".cache", "torch"),
-    }
-    for name, path in caches.items():
-        if name not in os.environ and os.path.isdir(path):
-            os.environ[name] = path
-    settings = {
-        "TORCHDYNAMO_DISABLE": "1",
-        "TORCH_COMPILE_DISABLE": "1",
-        "WANDB_MODE": "disabled",
-        "HF_HUB_OFFLINE": "1",
-        "HF_DATASETS_OFFLINE": "1",
-        "MPLBACKEND": "Agg",
-        "TOKENIZERS_PARALLELISM": "false",
-        "GLOO_SOCKET_IFNAME": "lo",
-    }
-    for name, value in settings.items():
-        os.environ.setdefault(name, value)
-    if scratch_home:
-        os.environ["HOME"] = scratch_home
-        os.environ["USERPROFILE"] = scratch_home
