@@ -10,10 +10,13 @@ from gradlint.facts.interpret import modules
 from gradlint.facts.interpret.expressions import attribute_names
 from gradlint.facts.interpret.initialisers import INITIALISING
 from gradlint.facts.model import CallFact, FunctionFact, TrainingFacts
-from gradlint.facts.values import FunctionValue, Place
+from gradlint.facts.torch_names import CONTAINERS
+from gradlint.facts.values import FunctionValue, Place, is_module
 from gradlint.options import Options
 
 _NAMED = re.compile(r"init|reset_param|reset_weight")
+_PLAIN = frozenset(f"torch.nn.{name}" for name in ("Module", *CONTAINERS))
+"""Bases that call no initialiser of their own; a layer's constructor calls `reset_parameters`."""
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
@@ -42,12 +45,12 @@ def _forgotten(function: FunctionFact) -> bool:
     if not _NAMED.search(function.name.rpartition(".")[2]):
         return False
     owner = function.owner
-    return owner is None or not (owner.opaque or any(not base.startswith("torch.nn.") for base in owner.externals()))
+    return owner is None or not (owner.opaque or set(owner.externals()) - _PLAIN)
 
 
 def _misses(facts: TrainingFacts, call: CallFact, applied: FunctionValue) -> bool:
     """Whether `applied` went over every module and set nothing, on any of the times it is applied."""
-    if call.receiver is None or not modules.complete(call.receiver):
+    if not is_module(call.receiver) or call.receiver is None or not modules.complete(call.receiver):
         return False
     if not INITIALISING & attribute_names(applied.node.body):
         return False
