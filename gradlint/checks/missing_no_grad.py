@@ -1,0 +1,19 @@
+"""GL803: an evaluation loop that records graphs nobody back-propagates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts.evaluation import evaluations
+from gradlint.facts.model import TrainingFacts
+from gradlint.options import Options
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Point at the first recorded call of the module in every evaluation loop."""
+    for evaluation in evaluations(facts):
+        if evaluation.first.recording is True:
+            place = evaluation.first.place
+            values = {"module": facts.name_of(evaluation.module, "model")}
+            yield Finding("missing-no-grad", place.path, Range(*place.at), values)

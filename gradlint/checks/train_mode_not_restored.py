@@ -1,0 +1,60 @@
+"""GL801: `eval()` inside the epoch loop that no `train()` undoes before the next training batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts import relations
+from gradlint.facts.evaluation import covers, mode_layers
+from gradlint.facts.events import Backward, Escape, Event, ModeSwitch, walk
+from gradlint.facts.model import TrainingFacts
+from gradlint.facts.protocol import Machine, State, repeats_around
+from gradlint.facts.values import Value
+from gradlint.options import Options
+
+
+class _Mode(Machine):
+    """train -> eval() -> eval -> Backward of the same module: it trains in eval mode."""
+
+    def __init__(self, module: Value) -> None:
+        super().__init__()
+        self.module = module
+
+    def on(self, state: State, event: Event) -> State:
+        pending = state if isinstance(state, ModeSwitch) else None
+        if isinstance(event, ModeSwitch) and covers(event.module, self.module):
+            if event.training is False:
+                return event if event.module is self.module else "part"
+            if pending is not None:
+                self.report(pending, "ok", event)
+            return "train"
+        if isinstance(event, Backward) and pending is not None:
+            if event.tensor is not None and self.module in event.tensor.roots:
+                self.report(pending, "bad", event)
+        elif isinstance(event, Escape) and pending is not None and relations.takes(event, self.module):
+            self.report(pending, "unsure", event)
+            return "unknown"
+        return state
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge every module that a run switches to eval mode."""
+    for run in facts.runs:
+        switched = dict.fromkeys(e.module for e in walk(run.tree) if isinstance(e, ModeSwitch) and e.training is False)
+        for module in switched:
+            layers = mode_layers(module)
+            if layers is None:
+                continue
+            for judgement in _Mode(module).run(run.tree):
+                wanted = judgement.verdict == "sure" or (judgement.verdict == "maybe" and options.strict)
+                if not wanted or not _share_loop(run.tree, judgement.origin, judgement.bad[0]):
+                    continue
+                place = judgement.origin.place
+                values = {"module": facts.name_of(module, "model"), "layers": layers}
+                yield Finding("train-mode-not-restored", place.path, Range(*place.at), values)
+
+
+def _share_loop(tree: list, switch: Event, backward: Event) -> bool:  # type: ignore[type-arg]
+    around = repeats_around(tree, switch)
+    return any(loop in around for loop in repeats_around(tree, backward))
