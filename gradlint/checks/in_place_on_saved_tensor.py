@@ -30,7 +30,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         if not any(isinstance(event, Backward) for event in events):
             continue
         for event in events:
-            if isinstance(event, ManualUpdate) and event.recording is True and not event.gradient:
+            if isinstance(event, ManualUpdate) and event.recording is True and not event.gradient and _leaf(event):
                 name = event.target.hint if isinstance(event.target, Tensor) else "the parameter"
                 leaf: dict[str, str | int | float] = {
                     "operation": "this",
@@ -38,3 +38,8 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                     "producer": f"what uses `{name}`",
                 }
                 yield Finding("in-place-on-saved-tensor", event.place.path, Range(*event.place.at), leaf)
+
+
+def _leaf(event: ManualUpdate) -> bool:
+    """Whether what is changed surely requires a gradient."""
+    return isinstance(event.target, Tensor) and bool(event.target.roots) and not event.target.mystery

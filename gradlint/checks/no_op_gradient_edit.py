@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts.model import CallFact, TrainingFacts
+from gradlint.facts.model import AttributeWrite, CallFact, TrainingFacts
 from gradlint.facts.roles import role
-from gradlint.facts.values import Gradient, Unknown, Value, is_module
+from gradlint.facts.values import Gradient, Instance, Unknown, Value, is_module
 from gradlint.options import Options
 
 _PURE = frozenset({
@@ -26,7 +26,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             values = {"expression": written, "reason": "it makes a new tensor, which is thrown away"}
             yield Finding("no-op-gradient-edit", call.place.path, Range(*call.place.at), values)
     for write in facts.writes:
-        if write.name == "requires_grad" and _is_module(write.owner):
+        if write.name == "requires_grad" and _is_module(write.owner) and not _own_field(write):
             name = facts.name_of(write.owner, "module")
             reason = "a Module has no switch of that name; its parameters stay as they are"
             values = {"expression": f"{name}.requires_grad = …", "reason": reason}
@@ -42,6 +42,11 @@ def _on_gradient(call: CallFact) -> bool:
         and bool(call.arguments)
         and isinstance(call.arguments[0], Gradient)
     )
+
+
+def _own_field(write: AttributeWrite) -> bool:
+    """A setting that a class keeps under that name."""
+    return isinstance(write.owner, Instance) and write.function.partition(".")[0] == write.owner.name
 
 
 def _is_module(owner: Value) -> bool:

@@ -40,7 +40,7 @@ def _computes(cut: Cut) -> bool:
 
 
 def _starved_in(definition: ModuleDef) -> Iterator[tuple[Cut, Value]]:
-    outputs = [part for part in parts([definition.output]) if isinstance(part, Tensor)]
+    outputs = [part for part in parts([definition.output]) if isinstance(part, Tensor) and part.roots]
     for output in outputs:
         above = [part for part in ancestry(output).values() if isinstance(part, Tensor)]
         reached = {root for part in above for root in part.roots if root is not definition.instance}

@@ -18,7 +18,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         if not any(isinstance(event, Backward) for event in events):
             continue
         for event in events:
-            if isinstance(event, ManualUpdate) and event.gradient and event.recording is True:
+            if isinstance(event, ManualUpdate) and event.gradient and event.recording is True and _leaf(event):
                 name = event.target.hint if isinstance(event.target, Tensor) else "the parameter"
                 effect = (
                     "makes a new tensor that is no leaf"
@@ -31,3 +31,8 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                     "parameter": name,
                 }
                 yield Finding("overwritten-update-under-graph", event.place.path, Range(*event.place.at), values)
+
+
+def _leaf(event: ManualUpdate) -> bool:
+    """Whether what is changed surely requires a gradient."""
+    return isinstance(event.target, Tensor) and bool(event.target.roots) and not event.target.mystery

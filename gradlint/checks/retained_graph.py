@@ -46,7 +46,7 @@ def _used_again(facts: TrainingFacts, run: Run, event: Backward) -> bool:
         if isinstance(other, Backward) and other is not event:
             if not isinstance(other.loss, Tensor) or other.loss.mystery or graph & ancestry(other.loss).keys():
                 return True
-        if isinstance(other, Escape) and any(id(value) in graph for value in other.values):
+        if isinstance(other, Escape) and any(graph & ancestry(value).keys() for value in other.values):
             return True
     for call in facts.calls:
         if call.name == "torch.autograd.grad" and call.arguments and graph & ancestry(call.arguments[0]).keys():

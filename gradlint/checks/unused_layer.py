@@ -43,4 +43,5 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 def _closed(definition: ModuleDef) -> bool:
     cls = definition.cls
     plain = all(name.endswith((".Module", ".LightningModule")) for name in cls.externals())
-    return plain and not cls.opaque and definition.output is not None
+    used = any(is_module(definition.instance.attributes.get(name)) for name in definition.reads)
+    return plain and used and not cls.opaque and definition.output is not None

@@ -209,7 +209,7 @@ def unseen(
     touched = tuple(value for value in values if interesting(value))
     if callee is not None and interesting(callee):
         touched = (*touched, callee)
-    escaping = tuple(value for value in touched if not isinstance(value, Tensor))
+    escaping = tuple(v for v in touched if not isinstance(v, Tensor) or (v.roots and v.loss is not None))
     if escaping:
         it.emit(Escape(place, it.frame.function, escaping, hint))
     inside = tensors.parts(values)
