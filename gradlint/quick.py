@@ -9,6 +9,9 @@ from gradlint.facts import concerns
 
 CLEAN = "All checks passed!\n"
 
+_HARMLESS = ("--force-exclude", "--output-format=concise", "--output-format=full")
+"""Options, those of the hook among them, that leave the output of a clean run as it is."""
+
 _CONFIGURATION = (".gradlint.toml", "gradlint.toml")
 
 
@@ -22,10 +25,10 @@ def is_concern(data: bytes, path: str) -> bool:
 
 
 def dismiss(arguments: list[str]) -> bool:
-    """Whether the run is clean without a closer look: scripts, no options, no configuration, nothing of concern."""
+    """Whether the run is clean without a closer look: scripts, no configuration, nothing of concern."""
     if not arguments or sys.stdout.isatty() or os.environ.get("FORCE_COLOR"):
         return False
-    paths = arguments[1:] if arguments[0] == "check" else arguments
+    paths = [word for word in (arguments[1:] if arguments[0] == "check" else arguments) if word not in _HARMLESS]
     if not paths or not all(path.endswith(".py") and path[0] != "-" and os.path.isfile(path) for path in paths):
         return False
     folders = {os.path.dirname(os.path.abspath(path)) for path in paths} | {os.getcwd()}

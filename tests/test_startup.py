@@ -63,9 +63,10 @@ def test_version_imports_nothing_else(project: Path) -> None:
     assert "gradlint.engine" not in modules
 
 
-def test_script_without_training_code(project: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["check", "--force-exclude", "--output-format=concise"]], ids=["plain", "hook"])
+def test_script_without_training_code(project: Path, options: list[str]) -> None:
     (project / "a.py").write_text("import os\n")
-    modules = imported(project, "a.py")
+    modules = imported(project, *options, "a.py")
     assert not modules & HEAVY
     assert {name for name in modules if name.startswith("gradlint")} == {
         "gradlint", "gradlint.__main__", "gradlint.replay", "gradlint.quick", "gradlint.facts",
