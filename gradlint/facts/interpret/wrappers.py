@@ -18,6 +18,7 @@ from gradlint.facts.values import External, Unknown, Value
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
 
+_MOVES = frozenset({"to", "cuda", "train", "float", "half", "bfloat16"})
 _WRAPPER = "torch.nn.parallel.DistributedDataParallel"
 
 
@@ -47,8 +48,8 @@ def _makes(it: Interpreter, call: code.Call) -> bool:
 def _first_name(call: code.Call) -> str | None:
     """The name under which the wrapped module was known: `net` in `DDP(net.to(rank))`."""
     current: Expr | None = call.arguments[0].value if call.arguments else None
-    while isinstance(current, (code.Call, code.Attribute)):
-        current = current.func if isinstance(current, code.Call) else current.base
+    while isinstance(current, code.Call) and isinstance(current.func, code.Attribute) and current.func.name in _MOVES:
+        current = current.func.base
     return current.name if isinstance(current, code.Name) else None
 
 
