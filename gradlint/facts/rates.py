@@ -11,6 +11,7 @@ from gradlint.facts.events import Escape, walk
 from gradlint.facts.interpret import modules
 from gradlint.facts.model import CallFact, TrainingFacts
 from gradlint.facts.roles import role
+from gradlint.facts.torch_names import CONVOLUTIONS, LINEAR
 from gradlint.facts.values import (
     Choice, Collection, Constant, Instance, Layer, Optimizer, Parameters, Place, Scheduler, Tensor, Unknown, Value, constant, number,
 )  # fmt: skip
@@ -24,6 +25,10 @@ _REPLACING = frozenset({"OneCycleLR", "CyclicLR", "LambdaLR", "MultiplicativeLR"
 """Schedulers with which the optimizer's own learning rate is not the one it trains with."""
 _WARM = frozenset({"LinearLR", "GradualWarmupScheduler", "SequentialLR", "ConstantLR"})
 _SCHEDULES = re.compile(r"sched|warm|noam|anneal|(^|_)lr(_|$)|LR$", re.IGNORECASE)
+
+
+_DEPTH = re.compile(r"(?:resnet|vgg|densenet|resnext)(\d+)")
+"""Depth in the names of torchvision's models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,15 @@ def rates(facts: TrainingFacts) -> Iterator[Rate]:
         yield from _arguments(call)
 
 
+def groups(optimizer: Optimizer) -> Iterator[tuple[Value, dict[str, Value]]]:
+    """Each part of an optimizer's parameters with the settings that hold for it."""
+    own = optimizer.groups or ({},) * len(optimizer.parameters)
+    for parameters, group in zip(optimizer.parameters, own, strict=False):
+        yield parameters, {**optimizer.settings, **group}
+
+
 def _own(optimizer: Optimizer, family: str) -> Iterator[Rate]:
-    groups = optimizer.groups or ({},) * len(optimizer.parameters)
-    for parameters, group in zip(optimizer.parameters, groups, strict=False):
-        settings = {**optimizer.settings, **group}
+    for parameters, settings in groups(optimizer):
         known = _numbers(settings["lr"]) if "lr" in settings else []
         for value in known or [math.nan]:
             yield _rate(optimizer, family, value, settings, is_network(parameters), optimizer.place)
@@ -131,6 +141,33 @@ def _layered(owner: Value) -> bool:
     if isinstance(owner, (Instance, Layer)):
         return any(isinstance(part, Layer) for part in modules.walk(owner)) or not modules.complete(owner)
     return isinstance(owner, (Unknown, Choice))
+
+
+def family_of(optimizer: Optimizer) -> str:
+    """adam, sgd, rmsprop, adagrad, or empty for an optimizer of the project or one whose step is not known."""
+    return _FAMILIES.get(optimizer.name, "") if optimizer.known else ""
+
+
+def decoupled(optimizer: Optimizer, settings: dict[str, Value]) -> bool | None:
+    """Whether weight decay acts on the weight itself; None where that is not known."""
+    if optimizer.name.startswith(("AdamW", "PagedAdamW")):
+        return True
+    given = settings.get("decoupled_weight_decay")
+    if given is None:
+        return False
+    found = constant(given)
+    return found if isinstance(found, bool) else None
+
+
+def weight_layers(owner: Value) -> int | None:
+    """How many linear and convolution layers a module holds; None where not all of it can be seen."""
+    if isinstance(owner, Layer):
+        named = _DEPTH.search(owner.name)
+        if owner.kind.startswith("torchvision.models.") and named is not None:
+            return int(named.group(1))
+    if not isinstance(owner, (Instance, Layer)) or not modules.complete(owner):
+        return None
+    return sum(isinstance(part, Layer) and part.name in LINEAR | CONVOLUTIONS for part in modules.walk(owner))
 
 
 def replaced(facts: TrainingFacts, optimizer: Optimizer) -> bool:
