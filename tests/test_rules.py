@@ -32,13 +32,19 @@ def test_wrong_examples_are_named(project: Path, gradlint: Run) -> None:
     text = text.replace('x = "water"', 'x = "FIRE"').replace('x = "fire"', 'x = "ice"')
     (project / "rules/marked-line.yaml").write_text(text)
     (project / "rules/marked_line.py").write_text((USER_RULES / "marked_line.py").read_text())
-    (project / "rules/alone.py").write_text("")
     result = gradlint("test-rules", "rules")
     assert result.returncode == 1
     lines = result.stdout.splitlines()
-    assert lines[0].endswith("alone.py: has no rule alone.yaml")
     bad = "XX001 marked-line: bad example `a marked line`: train.py:"
     assert f"{bad}4: XX001 expected, not found" in lines
     assert f"{bad}3: XX001 not expected: line 3 says FIRE" in lines
     assert f"{bad} --fix makes something else of it:" in lines
     assert "XX001 marked-line: good example `no such word`: train.py:3: XX001 not expected: line 3 says FIRE" in lines
+
+
+def test_half_a_rule_is_named(project: Path, gradlint: Run) -> None:
+    (project / "rules").mkdir()
+    (project / "rules/marked-line.yaml").write_text((USER_RULES / "marked-line.yaml").read_text())
+    result = gradlint("test-rules", "rules")
+    assert result.returncode == 1
+    assert result.stdout == f"{project / 'rules/marked-line.yaml'}: has no check marked_line.py\n"

@@ -63,7 +63,10 @@ def test_version_imports_nothing_else(project: Path) -> None:
     assert "gradlint.engine" not in modules
 
 
-@pytest.mark.parametrize("options", [[], ["check", "--force-exclude", "--output-format=concise"]], ids=["plain", "hook"])
+HOOK = ["check", "--force-exclude", "--output-format=concise"]
+
+
+@pytest.mark.parametrize("options", [[], HOOK], ids=["plain", "hook"])
 def test_script_without_training_code(project: Path, options: list[str]) -> None:
     (project / "a.py").write_text("import os\n")
     modules = imported(project, *options, "a.py")

@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     if not names:
         raise CatalogError(f"{options.folder}: holds no rules (*.yaml)")
     orphans = [text for text in Registry([folder]).orphans(catalog.rules.values()) if text.startswith(str(folder))]
-    problems = [*orphans, *(text for name in names for text in failures(catalog, name))]
+    problems = orphans or [text for name in names for text in failures(catalog, name)]
     for problem in problems:
         print(problem)
     count = sum(len(catalog.examples(name)) for name in names)
