@@ -16,6 +16,8 @@ from gradlint.options import Options
 class _Kept(Machine):
     """kept -> the module is trained on -> stale -> load: what is loaded is what the module holds anyway."""
 
+    watches = (TakeSnapshot, OptimizerStep, Escape, LoadSnapshot)
+
     def __init__(self, taken: TakeSnapshot) -> None:
         super().__init__()
         self.taken = taken

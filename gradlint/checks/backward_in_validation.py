@@ -20,6 +20,7 @@ class _Mode(Machine):
     """Which modules are in evaluation mode; a backward into one of them is bad."""
 
     start: State = frozenset()
+    watches = (ModeSwitch, Backward)
 
     def on(self, state: State, event: Event) -> State:
         assert isinstance(state, frozenset)

@@ -42,9 +42,13 @@ class _Used:
 class _Clearing(Machine):
     """clean -> Backward -> dirty -> step -> used -> Backward -> stale -> step: the stale gradients were used again."""
 
+    watches = (OptimizerStep, Backward, ZeroGrad, GradEdit, Escape, Construct, ManualUpdate)
+
     def __init__(self, optimizer: Value) -> None:
         super().__init__()
         self.optimizer = optimizer
+        self.reached: dict[int, bool | None] = {}
+        self.inside: dict[int, set[int]] = {}
 
     def on(self, state: State, event: Event) -> State:
         used = state if isinstance(state, _Used) else None
@@ -53,7 +57,9 @@ class _Clearing(Machine):
                 self.report(used.step, "bad", used.stale)
             return _Used(event)
         if isinstance(event, Backward):
-            reached = relations.reaches(event, self.optimizer)
+            if id(event) not in self.reached:
+                self.reached[id(event)] = relations.reaches(event, self.optimizer)
+            reached = self.reached[id(event)]
             reached = reached and self._fills_rest(event, used)
             if used is not None and used.stale is None and reached is not False:
                 return replace(used, stale=event)
@@ -74,7 +80,9 @@ class _Clearing(Machine):
         return state
 
     def leave(self, state: State, loop: Repeat) -> State:
-        if isinstance(state, _Used) and any(event is state.step for event in walk(loop.body)):
+        if loop.number not in self.inside:
+            self.inside[loop.number] = {id(event) for event in walk(loop.body)}
+        if isinstance(state, _Used) and id(state.step) in self.inside[loop.number]:
             return replace(state, left=True)
         return state
 

@@ -16,6 +16,8 @@ from gradlint.options import Options
 class _Held(Machine):
     """built -> Rebind of something it holds -> replaced -> Backward -> OptimizerStep: the new one is never stepped."""
 
+    watches = (Construct, Rebind, Backward, OptimizerStep)
+
     def __init__(self, optimizer: Optimizer, built: bool) -> None:
         super().__init__()
         self.optimizer = optimizer

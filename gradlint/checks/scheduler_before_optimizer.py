@@ -19,6 +19,7 @@ class _Order(Machine):
     """fresh -> SchedulerStep -> early -> OptimizerStep: the schedule was moved before its value was used."""
 
     start = "fresh"
+    watches = (SchedulerStep, OptimizerStep)
 
     def __init__(self, scheduler: Scheduler, loop: Repeat) -> None:
         super().__init__()
@@ -37,7 +38,7 @@ class _Order(Machine):
         return state
 
     def again(self, state: State, loop: Repeat) -> State:
-        return "fresh" if loop is self.loop else state
+        return "fresh" if loop.number == self.loop.number else state
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
@@ -62,7 +63,7 @@ def _judge(facts: TrainingFacts, run: Run, scheduler: Scheduler) -> Iterator[Fin
         return
     machine = _Order(scheduler, loop)
     judgements = machine.run([loop])
-    if machine.plain:
+    if machine.plain or machine.overflowed:
         return
     for judgement in judgements:
         place, step = judgement.origin.place, judgement.bad[0]

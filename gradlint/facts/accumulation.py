@@ -56,6 +56,7 @@ class _Pile(Machine):
     """0 -> backward -> 1 -> the same backward -> 2 -> step: its gradients were piled up."""
 
     start = 0
+    watches = (Backward, OptimizerStep, ZeroGrad, GradEdit, Escape)
 
     def __init__(self, backward: Backward, step: OptimizerStep) -> None:
         super().__init__()

@@ -52,23 +52,30 @@ class Meal:
 
 class _Feeding(Machine):
     start = _Gradients("unknown")
+    watches = (OptimizerStep, Backward, GradEdit, ZeroGrad, Escape, Construct)
 
     def __init__(self, optimizer: Value, tree: list[Node]) -> None:
         super().__init__()
         self.optimizer = optimizer
         self.meals: dict[int, Meal] = {}
+        self.reached: dict[int, bool | None] = {}
         self.rounds = {loop.number for loop in repeats(tree) if self._whole(loop)}
 
     def _whole(self, loop: Repeat) -> bool:
         inside = walk(loop.body)
         steps = any(isinstance(e, OptimizerStep) and e.optimizer is self.optimizer for e in inside)
-        return steps and any(isinstance(e, Backward) and relations.reaches(e, self.optimizer) is not False for e in inside)
+        return steps and any(isinstance(e, Backward) and self._reaches(e) is not False for e in inside)
+
+    def _reaches(self, event: Backward) -> bool | None:
+        if id(event) not in self.reached:
+            self.reached[id(event)] = relations.reaches(event, self.optimizer)
+        return self.reached[id(event)]
 
     def on(self, state: State, event: Event) -> State:
         assert isinstance(state, _Gradients)
         if isinstance(event, OptimizerStep) and event.optimizer is self.optimizer:
             self._eat(state, event)
-        elif isinstance(event, Backward) and relations.reaches(event, self.optimizer) is not False:
+        elif isinstance(event, Backward) and self._reaches(event) is not False:
             return _Gradients("filled", event)
         elif isinstance(event, GradEdit) and event.fresh and relations.clears(event.target, self.optimizer) is not False:
             return _Gradients("filled")
@@ -116,5 +123,6 @@ def meals(run: Run) -> list[Meal]:
             continue
         machine = _Feeding(optimizer, run.tree)
         machine.run(run.tree)
-        found.extend(machine.meals.values())
+        if not machine.overflowed:
+            found.extend(machine.meals.values())
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from gradlint.facts.events import Branch, Call, Condition, Event, Exit, Node, Repeat, Within
@@ -46,9 +46,13 @@ class Judgement:
 
 
 class Machine(ABC):
-    """A table over (state, event). States are hashable; `start` is the state before anything happened."""
+    """A table over (state, event). States are hashable; `start` is the state before anything happened.
+
+    `watches` are the kinds of events that can change a state; branches, calls and loops without any are passed over.
+    """
 
     start: State = "start"
+    watches: tuple[type[Event], ...] = (Event,)
 
     def __init__(self) -> None:
         self.judgements: dict[int, Judgement] = {}
@@ -78,7 +82,7 @@ class Machine(ABC):
 
     def run(self, tree: list[Node]) -> list[Judgement]:
         """Run over a tree; the judgements in order of their places."""
-        outcome = _Runner(self).block(tree, {(self.start, frozenset())})
+        outcome = _Runner(self).block(pruned(tree, self.watches), {(self.start, frozenset())})
         for paths in (outcome.paths, *outcome.exits.values()):
             for state, _ in paths:
                 self.finish(state)
@@ -86,6 +90,44 @@ class Machine(ABC):
             for judgement in self.judgements.values():
                 judgement.unsure.append(judgement.origin)
         return sorted(self.judgements.values(), key=lambda j: (j.origin.place.path, j.origin.place.at))
+
+
+def pruned(nodes: list[Node], watches: tuple[type[Event], ...]) -> list[Node]:
+    """A tree without the events nobody watches, and without what is empty then."""
+    kept: list[Node] = []
+    for node in nodes:
+        if isinstance(node, Event):
+            if isinstance(node, watches):
+                kept.append(node)
+        elif isinstance(node, Exit):
+            kept.append(node)
+        elif isinstance(node, Branch):
+            arms = [pruned(arm, watches) for arm in node.arms]
+            if any(_exits(arm) != {"raise"} for arm in arms if arm):
+                kept.append(replace(node, arms=arms))
+        else:
+            body = pruned(node.body, watches)
+            if isinstance(node, Call):
+                # What a callee does after its last event only brings it back to its caller.
+                while body and "event" not in _exits(body[-1:]):
+                    body.pop()
+            if body and _exits(body) - ({"continue", "break"} if isinstance(node, Repeat) else set()):
+                kept.append(replace(node, body=body))
+    return kept
+
+
+def _exits(nodes: list[Node]) -> set[str]:
+    """The kinds of exits in a pruned tree, and `event` where it holds one."""
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, Event):
+            found.add("event")
+        elif isinstance(node, Exit):
+            found.add(node.kind)
+        else:
+            for part in node.arms if isinstance(node, Branch) else [node.body]:
+                found |= _exits(part)
+    return found
 
 
 @dataclass(slots=True)
