@@ -282,6 +282,13 @@ def _itself(
     return receiver
 
 
+def _converted(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
+    calls.record(it, f"Module.{name}", arguments, keywords, receiver, place, receiver=receiver)
+    return receiver
+
+
 def _requires_grad(
     it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
 ) -> Value:
@@ -419,7 +426,7 @@ def _grow(layer: Layer, name: str, arguments: Arguments) -> Value:
 
 _MODULE: dict[str, Callable[[Any, Any, str, Arguments, Keywords, Place], Value]] = {
     "parameters": _parameters, "named_parameters": _parameters, "train": _mode, "eval": _mode, "zero_grad": _zero_grad,
-    "to": _itself, "cuda": _itself, "cpu": _itself, "half": _itself, "float": _itself, "double": _itself,
+    "to": _converted, "cuda": _itself, "cpu": _itself, "half": _converted, "float": _itself, "double": _itself,
     "bfloat16": _itself, "type": _itself, "share_memory": _itself, "compile": _itself, "requires_grad_": _requires_grad,
     "state_dict": _state_dict, "modules": _modules, "named_modules": _modules, "children": _modules,
     "named_children": _modules, "apply": _apply, "add_module": _add_module, "register_module": _add_module,
