@@ -34,7 +34,7 @@ class Unknown(Value):
     `hint` is the name it is known by, `origin` how it came (parameter, attribute, item, call, import, value), `uses` the
     methods that the code calls on it: a parameter gets its role from use. `touched` holds what mattered among the arguments
     of the unknown call that made it, `graph` whether something that hangs on parameters went in. `parts` keeps attributes
-    read so far, so that `cfg.model` is one thing however often it is named.
+    read so far, so that `cfg.model` is one thing however often it is named; `maker` is the unseen callee it comes from.
     """
 
     hint: str = ""
@@ -44,6 +44,7 @@ class Unknown(Value):
     parts: dict[str, Value] = field(default_factory=dict)
     graph: bool = False
     formula: Formula | None = None
+    maker: str = ""
 
 
 @dataclass(slots=True, eq=False)

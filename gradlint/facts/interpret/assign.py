@@ -63,7 +63,7 @@ def _built_again(old: Value, new: Value) -> bool:
     """Whether two results come from the same unseen class, and the second was not made of the first."""
     if not (isinstance(old, Unknown) and isinstance(new, Unknown)) or old.origin != "call" or new.origin != "call":
         return False
-    return old.hint == new.hint and new.hint[:1].isupper() and old not in new.touched
+    return old.maker == new.maker and new.maker[:1].isupper() and old not in new.touched
 
 
 def _replaced_below(it: Interpreter, owner: Value, name: str, value: Value, at: Span) -> None:

@@ -160,7 +160,7 @@ class Interpreter:
     def unknown(self, hint: str = "", origin: str = "value", touched: tuple[Value, ...] = ()) -> Unknown:
         """A new unknown value, born in the current loop."""
         kept, graph = passed(touched)
-        value = Unknown(hint, origin, touched=kept, graph=graph)
+        value = Unknown(hint, origin, touched=kept, graph=graph, maker=hint if origin == "call" else "")
         if self.repeats:
             self.births[id(value)] = self.repeats[-1]
             self.kept.append(value)
@@ -168,6 +168,9 @@ class Interpreter:
 
     def call_it(self, name: str, value: Value) -> None:
         """Remember the first name under which a value is known."""
+        if isinstance(value, Unknown) and value.origin == "call" and id(value) not in self.facts.names:
+            # What an unseen factory made is known by the name it is given: `net = build(cfg)`.
+            value.hint = name
         if not isinstance(value, Constant):
             self.facts.names.setdefault(id(value), name)
             self.kept.append(value)
