@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
-from gradlint.facts.evaluation import covers, evaluations, mode_layers
-from gradlint.facts.events import Escape, Event, Forward, ModeSwitch
+from gradlint.facts.evaluation import Evaluation, covers, evaluations, mode_layers
+from gradlint.facts.events import Backward, Escape, Event, Forward, ModeSwitch, walk
 from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
@@ -37,7 +37,7 @@ class _Mode(Machine):
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge the first call of the module in every evaluation loop."""
     for evaluation in evaluations(facts):
-        if modules.mode_dependent(evaluation.module) is not True:
+        if modules.mode_dependent(evaluation.module) is not True or _left_to_caller(facts, evaluation):
             continue
         for judgement in _Mode(evaluation.module, evaluation.first).run(evaluation.run.tree):
             if judgement.verdict == "sure" or (judgement.verdict == "maybe" and options.strict):
@@ -45,3 +45,11 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 layers = mode_layers(evaluation.module) or ""
                 values = {"module": facts.name_of(evaluation.module, "model"), "layers": layers}
                 yield Finding("missing-eval-mode", place.path, Range(*place.at), values)
+
+
+def _left_to_caller(facts: TrainingFacts, evaluation: Evaluation) -> bool:
+    """Whether another way into the code switches the module to eval mode and may lead here."""
+    own = walk(evaluation.run.tree)
+    here = any(isinstance(e, Backward) and e.tensor is not None and evaluation.module in e.tensor.roots for e in own)
+    switches = [e for run in facts.runs if run is not evaluation.run for e in walk(run.tree) if isinstance(e, ModeSwitch)]
+    return not here and any(e.training is not True and covers(e.module, evaluation.module) for e in switches)

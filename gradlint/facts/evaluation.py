@@ -10,10 +10,13 @@ from gradlint.facts.events import (
     Backward,
     Branch,
     Call,
+    Event,
     Forward,
     Freeze,
     GradEdit,
+    LoadSnapshot,
     ManualUpdate,
+    ModeSwitch,
     Node,
     OptimizerStep,
     Repeat,
@@ -23,9 +26,12 @@ from gradlint.facts.events import (
 )
 from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.protocol import repeats_around
 from gradlint.facts.values import Layer, Unknown, Value
 
 _NAMED = re.compile(r"eval|valid|(^|_)val($|_|[A-Z])|test|infer|predict|accuracy", re.IGNORECASE)
+_TRAINS = (Backward, OptimizerStep, GradEdit, ManualUpdate)
+_CRITERION = re.compile(r"criterion|loss", re.IGNORECASE)
 _GRADIENT_CALLS = ("torch.autograd.grad", "torch.autograd.functional.", "torch.func.", "torch.autograd.backward")
 
 
@@ -40,26 +46,42 @@ class Evaluation:
 
 
 def evaluations(facts: TrainingFacts) -> Iterator[Evaluation]:
-    """Every evaluation loop over a module that the same run trains, or that is built in sight and evaluated by name."""
+    """Every loop that calls a module without training it, where it is clear that the loop evaluates.
+
+    It is where the module is trained elsewhere in sight and the loop stands beside that or is named like an evaluation,
+    where the module was put in eval mode before, or where it was loaded and the function is named so.
+    """
     gradients = {n for c in facts.calls if c.name.startswith(_GRADIENT_CALLS) for n in c.repeats}
+    everything = [event for run in facts.runs for event in walk(run.tree)]
+    trained = {root for e in everything if isinstance(e, Backward) and e.tensor is not None for root in e.tensor.roots}
+    frozen = {e.target for e in everything if isinstance(e, Freeze) and e.trainable is not True}
     for run in facts.runs:
         if run.managed:
             continue
         events = walk(run.tree)
-        trained = {root for e in events if isinstance(e, Backward) and e.tensor is not None for root in e.tensor.roots}
-        frozen = [e.target for e in events if isinstance(e, Freeze) and e.trainable is not True]
+        prepared = {e.module for e in events if isinstance(e, ModeSwitch) and e.training is False}
+        loaded = {e.module for e in events if isinstance(e, LoadSnapshot)}
         for loop, function in _leaf_loops(run.tree, run.name):
             inside = walk(loop.body)
-            if loop.number in gradients or any(isinstance(e, (Backward, OptimizerStep, GradEdit, ManualUpdate)) for e in inside):
+            if loop.number in gradients or any(isinstance(e, _TRAINS) for e in inside):
                 continue
             named = bool(_NAMED.search(function) or _NAMED.search(loop.hint))
-            seen: set[int] = set()
-            for event in inside:
-                if not isinstance(event, Forward) or id(event.module) in seen or event.module in frozen:
+            for event in _first_calls(inside):
+                module = event.module
+                if module in frozen or _CRITERION.search(facts.name_of(module, "")):
                     continue
-                seen.add(id(event.module))
-                if event.module in trained and (named or _apart(run.tree, loop)):
-                    yield Evaluation(run, loop, event.module, event)
+                beside = module in trained and (named or _apart(run.tree, loop, module))
+                if beside or module in prepared or (named and module in loaded):
+                    yield Evaluation(run, loop, module, event)
+
+
+def _first_calls(events: list[Event]) -> list[Forward]:
+    """The first call of each module."""
+    first: dict[int, Forward] = {}
+    for event in events:
+        if isinstance(event, Forward):
+            first.setdefault(id(event.module), event)
+    return list(first.values())
 
 
 def _leaf_loops(nodes: list[Node], function: str) -> Iterator[tuple[Repeat, str]]:
@@ -80,23 +102,24 @@ def _leaf_loops(nodes: list[Node], function: str) -> Iterator[tuple[Repeat, str]
             yield from _leaf_loops(node.body, function)
 
 
-def _apart(tree: list[Node], loop: Repeat) -> bool:
-    """Whether the loop stands beside one that trains, in an enclosing loop or at the top."""
-    others = [node for node, _ in _training_loops(tree)]
-    return bool(others) and all(node is not loop for node in others)
+def _apart(tree: list[Node], loop: Repeat, module: Value) -> bool:
+    """Whether whatever trains the module has loops and forwards of its own, so that none of this loop's results feed it.
+
+    A rollout that is followed by an update in the same iteration is no evaluation.
+    """
+    training = [e for e in walk(tree) if isinstance(e, Backward) and e.tensor is not None and module in e.tensor.roots]
+    for backward in training:
+        around = repeats_around(tree, backward)
+        own = [repeat for repeat in around if all(event is not repeat for event in _ancestors(tree, loop))]
+        if not any(isinstance(e, Forward) and e.module is module for repeat in own for e in walk(repeat.body)):
+            return False
+    return bool(training)
 
 
-def _training_loops(nodes: list[Node]) -> Iterator[tuple[Repeat, None]]:
-    for node in nodes:
-        if isinstance(node, Branch):
-            for arm in node.arms:
-                yield from _training_loops(arm)
-        elif isinstance(node, Repeat):
-            if any(isinstance(event, Backward) for event in walk(node.body)):
-                yield node, None
-                yield from _training_loops(node.body)
-        elif isinstance(node, (Call, Within)):
-            yield from _training_loops(node.body)
+def _ancestors(tree: list[Node], loop: Repeat) -> list[Repeat]:
+    first = walk(loop.body)[0]
+    around = repeats_around(tree, first)
+    return around[: around.index(loop)] if loop in around else around
 
 
 def mode_layers(module: Value) -> str | None:

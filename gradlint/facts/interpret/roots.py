@@ -20,7 +20,9 @@ _BATCH_LOOPS = ("ignite.engine.Engine", "ignite.engine.engine.Engine")
 
 
 def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
-    """Run a linted file in every way there is into it."""
+    """Run a linted file in every way there is into it; a file of another framework is none of ours."""
+    if _of_another_framework(program):
+        return
     it.facts.program = program.body
     frame = Frame(scope, "<module>")
     it.frames.append(frame)
@@ -44,6 +46,21 @@ def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     _instances(it)
     _sequentials(it)
     it.frames.pop()
+
+
+_OURS = frozenset({"torch", "lightning", "pytorch_lightning", "accelerate", "transformers", "fastai", "ignite", "torchvision"})
+_OTHERS = frozenset({"mxnet", "tensorflow", "keras", "jax", "flax", "paddle", "mindspore", "chainer", "tinygrad", "oneflow", "jittor"})
+
+
+def _of_another_framework(program: code.Program) -> bool:
+    """Whether a file imports a look-alike of torch and not torch."""
+    tops: set[str] = set()
+    for node in code.walk(program.body):
+        if isinstance(node, code.Import):
+            tops.update(name.partition(".")[0] for name, _ in node.names)
+        elif isinstance(node, code.ImportFrom) and not node.level:
+            tops.add(node.module.partition(".")[0])
+    return bool(tops & _OTHERS) and not tops & _OURS
 
 
 def _run(it: Interpreter, run: Run, action: object) -> Run:
