@@ -21,9 +21,11 @@ into, known items of a loop gone through one by one, local calls inside one anot
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from gradlint.facts.link import Project as Project
 
 _MARKS = (b"torch", b"lightning", b"accelerate", b"transformers", b"gradlint")
