@@ -15,7 +15,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     for found in unstepped(facts):
         if found.scheduler is None:
             place = found.backward.place
-            values = {
+            values: dict[str, str | int | float] = {
                 "optimizer": facts.name_of(found.optimizer, "optimizer"),
                 "optimizer_line": found.optimizer.place.at[0],
             }

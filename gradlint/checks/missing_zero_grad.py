@@ -129,7 +129,7 @@ def _judge(facts: TrainingFacts, run: Run, optimizer: Value, options: Options) -
     for judgement in _Clearing(optimizer).run(run.tree):
         if judgement.verdict == "sure" or (judgement.verdict == "maybe" and options.strict):
             place, stale = judgement.origin.place, judgement.bad[0].place
-            values = {
+            values: dict[str, str | int | float] = {
                 "optimizer": facts.name_of(optimizer, "optimizer"),
                 "line": place.at[0],
                 "backward_line": stale.at[0],

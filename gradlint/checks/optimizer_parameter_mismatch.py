@@ -46,7 +46,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             if missing and optimizer is not None and optimizer.place not in seen:
                 seen.add(optimizer.place)
                 held = relations.sources(optimizer) or []
-                values = {
+                values: dict[str, str | int | float] = {
                     "optimizer": facts.name_of(optimizer, "optimizer"),
                     "held": ", ".join(f"`{facts.name_of(part, 'other parameters')}`" for part in held),
                     "backward_line": backward.place.at[0],

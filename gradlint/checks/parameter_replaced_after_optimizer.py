@@ -78,7 +78,7 @@ def _judge(facts: TrainingFacts, run: Run, optimizer: Optimizer, built: bool, se
         place = judgement.origin.place
         if judgement.verdict == "sure" and place not in seen and isinstance(judgement.origin, Rebind):
             seen.add(place)
-            values = {
+            values: dict[str, str | int | float] = {
                 "target": judgement.origin.attribute,
                 "optimizer": facts.name_of(optimizer, "optimizer"),
                 "optimizer_line": optimizer.place.at[0],

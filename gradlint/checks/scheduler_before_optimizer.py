@@ -67,7 +67,7 @@ def _judge(facts: TrainingFacts, run: Run, scheduler: Scheduler) -> Iterator[Fin
         return
     for judgement in judgements:
         place, step = judgement.origin.place, judgement.bad[0]
-        values = {
+        values: dict[str, str | int | float] = {
             "scheduler": facts.name_of(scheduler, "scheduler"),
             "optimizer": facts.name_of(scheduler.optimizer, "optimizer"),
             "optimizer_line": step.place.at[0],

@@ -18,7 +18,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             if "early" not in meal.kinds or meal.kinds & {"fed", "wiped"} or meal.backward is None or meal.step.place in seen:
                 continue
             seen.add(meal.step.place)
-            values = {
+            values: dict[str, str | int | float] = {
                 "optimizer": facts.name_of(meal.step.optimizer, "optimizer"),
                 "backward_line": meal.backward.place.at[0],
             }

@@ -19,7 +19,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 continue
             seen.add(meal.clear.place)
             target = getattr(meal.clear, "target", None)
-            values = {
+            values: dict[str, str | int | float] = {
                 "clear": f"clearing {facts.name_of(target, 'the gradients')}",
                 "backward_line": meal.backward.place.at[0],
                 "optimizer": facts.name_of(meal.step.optimizer, "optimizer"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import libcst as cst
@@ -318,7 +319,7 @@ class _Lowering:
         rest: list[Stmt] = []
         current: Any = node
         while True:
-            test = self.header(twin, lambda current=current: self.expr(current.test))
+            test = self.header(twin, partial(self.expr, current.test))
             ladder.append((test, self.suite(current.body, twin.body), self._lines.header(twin)))
             if isinstance(current.orelse, cst.If):
                 current, twin = current.orelse, twin.orelse[0]  # type: ignore[assignment]

@@ -13,7 +13,20 @@ from gradlint.facts.model import CallFact, TrainingFacts
 from gradlint.facts.roles import role
 from gradlint.facts.torch_names import CONVOLUTIONS, LINEAR
 from gradlint.facts.values import (
-    Choice, Collection, Constant, Instance, Layer, Optimizer, Parameters, Place, Scheduler, Tensor, Unknown, Value, constant, number,
+    Choice,
+    Collection,
+    Constant,
+    Instance,
+    Layer,
+    Optimizer,
+    Parameters,
+    Place,
+    Scheduler,
+    Tensor,
+    Unknown,
+    Value,
+    constant,
+    number,
 )  # fmt: skip
 
 _FAMILIES = {

@@ -151,7 +151,7 @@ def clears(target: Value, optimizer: Value) -> bool | None:
 def uncleared(target: Value, optimizer: Value) -> list[Value]:
     """What `optimizer` holds and clearing `target` surely leaves; empty if it clears all, or if any of it cannot be seen."""
     held, cleared = owners(optimizer), owners(target)
-    if held is None or cleared is None or isinstance(optimizer, Optimizer) and not optimizer.known:
+    if held is None or cleared is None or (isinstance(optimizer, Optimizer) and not optimizer.known):
         return []
     if any(x is not y and _inside(y, x) for x in held for y in cleared):
         return []
@@ -175,7 +175,7 @@ def may_fill(event: Escape, optimizer: Value) -> bool:
     """Whether a callee that cannot be seen may leave gradients in what `optimizer` steps."""
     if takes(event, optimizer):
         return True
-    return any(loss_like(value) or role(value) == "module" and overlap(value, optimizer) is not False for value in event.values)
+    return any(loss_like(value) or (role(value) == "module" and overlap(value, optimizer) is not False) for value in event.values)
 
 
 def takes(event: Escape, value: Value) -> bool:

@@ -607,7 +607,7 @@ def left(it: Interpreter, value: Value) -> None:
     if isinstance(value, Instance):
         hit = value.cls.find("__exit__")
         if hit is not None and isinstance(hit[0], FunctionValue):
-            enter(it, bound(hit[0], value, hit[1]), [NONE, NONE, NONE], {}, it.place(None))  # type: ignore[arg-type]
+            enter(it, bound(hit[0], value, hit[1]), [NONE, NONE, NONE], {}, it.place(None))
 
 
 def record(

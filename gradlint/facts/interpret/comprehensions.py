@@ -9,7 +9,7 @@ from gradlint.facts.interpret import assign, expressions, iterators
 from gradlint.facts.interpret.loops import UNROLL, any_element, elements
 from gradlint.facts.model import RepeatedInstance
 from gradlint.facts.scope import Scope
-from gradlint.facts.values import Collection, Mapping, Parameters, Snapshot, Steps, Tensor, Value, constant, is_module
+from gradlint.facts.values import Collection, Mapping, Parameters, Snapshot, Steps, Tensor, Value, is_module
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter

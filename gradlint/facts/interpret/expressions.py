@@ -344,8 +344,8 @@ def _sequence(it: Interpreter, expr: code.Sequence) -> Value:
     is_open = False
     spread = [evaluate(it, item.value) for item in expr.items if isinstance(item, code.Star)]
     sets = [value for value in spread if isinstance(value, Parameters)]
-    for value in sets:
-        iterators.exhaust(it, value, it.place(expr.at), "the display")
+    for given in sets:
+        iterators.exhaust(it, given, it.place(expr.at), "the display")
     if sets and len(sets) == len(expr.items):
         return Parameters(tuple(owner for s in sets for owner in s.owners), all(s.whole for s in sets))
     stars = iter(spread)
@@ -418,9 +418,9 @@ def _other(it: Interpreter, expr: code.Other) -> Value:
             it.frame.returns.append(value)
     if expr.kind == "yield" and it.frame.resume is not None:
         frame = it.frames.pop()
-        action, frame.resume = frame.resume, None
+        resume, frame.resume = frame.resume, None
         try:
-            action(frame.returns[-1] if frame.returns else Constant(None))
+            resume(frame.returns[-1] if frame.returns else Constant(None))
         finally:
             it.frames.append(frame)
     if expr.kind == "string":
