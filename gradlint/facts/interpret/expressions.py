@@ -416,9 +416,10 @@ def _other(it: Interpreter, expr: code.Other) -> Value:
         value = evaluate(it, part)
         if expr.kind == "yield":
             it.frame.returns.append(value)
-    if expr.kind == "yield" and it.frame.resume is not None:
+    resume = it.frame.resume
+    if expr.kind == "yield" and resume is not None:
         frame = it.frames.pop()
-        resume, frame.resume = frame.resume, None
+        frame.resume = None
         try:
             resume(frame.returns[-1] if frame.returns else Constant(None))
         finally:
