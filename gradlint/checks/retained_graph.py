@@ -49,8 +49,10 @@ def _used_again(facts: TrainingFacts, run: Run, event: Backward) -> bool:
         if isinstance(other, Escape) and any(graph & ancestry(value).keys() for value in other.values):
             return True
     for call in facts.calls:
-        if call.name == "torch.autograd.grad" and call.arguments and graph & ancestry(call.arguments[0]).keys():
-            return True
+        if call.name == "torch.autograd.grad" and call.arguments:
+            # A function that several runs enter has its calls kept once: then the place decides.
+            if call.function == event.function or graph & ancestry(call.arguments[0]).keys():
+                return True
     return any(graph & ancestry(carried.state).keys() for carried in facts.carried)
 
 
