@@ -7,19 +7,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts import relations
+from gradlint.facts import code, relations
 from gradlint.facts.clipping import stepped
-from gradlint.facts.events import Backward, ClipGrad, Escape, Event, GradEdit, OptimizerStep, Run, ZeroGrad, walk
+from gradlint.facts.events import (
+    Backward,
+    ClipGrad,
+    Escape,
+    Event,
+    GradEdit,
+    OptimizerStep,
+    Repeat,
+    Run,
+    ZeroGrad,
+    walk,
+)
+from gradlint.facts.frameworks import MANAGERS
 from gradlint.facts.frozen import frozen
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.protocol import Machine, State
+from gradlint.facts.protocol import Machine, State, repeats_around
 from gradlint.facts.roles import role
 from gradlint.facts.through_time import recurrent
+from gradlint.facts.updates import updates
 from gradlint.facts.values import Layer, Optimizer, Place, Value
 from gradlint.options import Options
 
 _BOUNDED = frozenset({"LBFGS", "Rprop", "Muon"})
 """Optimizers of torch whose step does not grow with the gradient, or that search for its length."""
+_MAY_CONFIGURE = frozenset({"gradient_clip_val", "plugins", "callbacks", "strategy", "**"})
+"""Arguments of Lightning's Trainer that clip, or may."""
 _MAY_CLIP = re.compile(r"clip|clamp|hook|rescale|grad", re.IGNORECASE)
 
 
@@ -74,13 +89,34 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 if place in seen or not (judgement.verdict == "sure" or (options.strict and judgement.bad)):
                     continue
                 seen.add(place)
-                layer = through[id(judgement.bad[0])]
-                values: dict[str, str | int | float] = {
-                    "optimizer": facts.name_of(optimizer, "optimizer"),
-                    "module": facts.name_of(layer, layer.name),
-                    "kind": layer.name,
-                }
-                yield Finding("rnn-without-clipping", place.path, Range(*place.at), values)
+                yield _finding(facts, optimizer, through[id(judgement.bad[0])], place)
+    yield from _unconfigured(facts, options.integer("steps"))
+
+
+def _unconfigured(facts: TrainingFacts, least: int) -> Iterator[Finding]:
+    """A LightningModule whose one Trainer in sight is built without `gradient_clip_val`."""
+    trainers = [call for call in facts.calls if MANAGERS.get(call.name) == "lightning"]
+    if len(trainers) != 1 or trainers[0].arguments or not _MAY_CONFIGURE.isdisjoint(trainers[0].keywords):
+        return
+    if not any(type(node) is code.Attribute and node.name == "fit" for node in code.walk(facts.program)):
+        return
+    for update in updates(facts) if facts.recurrences else ():
+        loops = [node for node in update.run.tree if isinstance(node, Repeat)]
+        for layer in recurrent(facts, update.loss, loops, least) if update.run.managed == "lightning" else ():
+            for optimizer in facts.optimizers:
+                held = relations.overlap(layer, optimizer) is True and not frozen(facts, layer)
+                if held and _plain(facts, optimizer) and not _clipped(facts, update.run, optimizer):
+                    yield _finding(facts, optimizer, layer, trainers[0].place)
+                    return
+
+
+def _finding(facts: TrainingFacts, optimizer: Optimizer, layer: Layer, place: Place) -> Finding:
+    values: dict[str, str | int | float] = {
+        "optimizer": facts.name_of(optimizer, optimizer.name),
+        "module": facts.name_of(layer, layer.name),
+        "kind": layer.name,
+    }
+    return Finding("rnn-without-clipping", place.path, Range(*place.at), values)
 
 
 def _plain(facts: TrainingFacts, optimizer: Optimizer) -> bool:
@@ -98,7 +134,7 @@ def _through(facts: TrainingFacts, run: Run, optimizer: Optimizer, least: int) -
     found: dict[int, Layer] = {}
     for event in walk(run.tree):
         if isinstance(event, Backward):
-            for layer in recurrent(facts, run, event, least):
+            for layer in recurrent(facts, event.loss, repeats_around(run.tree, event), least):
                 if relations.overlap(layer, optimizer) is True and not frozen(facts, layer):
                     found.setdefault(id(event), layer)
     return found

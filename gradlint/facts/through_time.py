@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradlint.facts.events import Backward, Run
+from gradlint.facts.events import Repeat
 from gradlint.facts.interpret.tensors import ancestry
 from gradlint.facts.model import Recurrence, TrainingFacts
-from gradlint.facts.protocol import repeats_around
-from gradlint.facts.values import Layer
+from gradlint.facts.values import Layer, Value
 
 
-def recurrent(facts: TrainingFacts, run: Run, backward: Backward, least: int) -> Iterator[Layer]:
-    """Recurrent layers through which `backward` goes `least` steps back or more, or a number that nobody can see."""
+def recurrent(facts: TrainingFacts, loss: Value, around: list[Repeat], least: int) -> Iterator[Layer]:
+    """Recurrent layers through which a Backward goes `least` steps back or more, or a number that nobody can see.
+
+    `around` are the loops around the Backward: their rounds are not steps.
+    """
     if not facts.recurrences:
         return
-    graph = ancestry(backward.loss)
+    graph = ancestry(loss)
     applied: dict[Layer, list[Recurrence]] = {}
     for recurrence in facts.recurrences:
         if any(id(output) in graph for output in recurrence.outputs):
             applied.setdefault(recurrence.layer, []).append(recurrence)
-    around = {loop.number for loop in repeats_around(run.tree, backward)}
+    outer = {loop.number for loop in around}
     for layer, uses in applied.items():
-        lengths = [_steps(use, around) for use in uses]
+        lengths = [_steps(use, outer) for use in uses]
         if None in lengths:
             yield layer
             continue
@@ -32,11 +34,11 @@ def recurrent(facts: TrainingFacts, run: Run, backward: Backward, least: int) ->
             yield layer
 
 
-def _steps(use: Recurrence, around: set[int]) -> int | None:
+def _steps(use: Recurrence, outer: set[int]) -> int | None:
     """Steps of one application; where the state is handed on, in every round of the loops inside the Backward's own."""
     steps = use.length
     if use.fed:
         for number, rounds in use.repeats:
-            if number not in around:
+            if number not in outer:
                 steps = None if steps is None or rounds is None else steps * rounds
     return steps
