@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gradlint.facts.interpret.tensors import as_tensor
 from gradlint.facts.model import LossCall, TrainingFacts
-from gradlint.facts.values import External, Form, Tensor, Value, join_tensors
+from gradlint.facts.values import External, Form, Layer, Operation, Place, Tensor, Value, join_tensors
 
 UNBOUNDED = frozenset(
     {
@@ -62,3 +63,34 @@ def described(form: Form) -> str:
     if form.kind in LOGITS:
         return "the raw output of a layer"
     return f"the output of {_NAMES.get(form.kind, form.kind)}"
+
+
+def last_operation(value: Value | None) -> Operation | None:
+    """The last operation that made a value, past reshaping; None where paths differ or it cannot be seen."""
+    tensor = as_tensor(value)
+    operation = tensor.chain if tensor is not None else None
+    while operation is not None and operation.kind == "reshape":
+        operation = operation.previous
+    return operation if tensor is not None and operation is not None and form_of(tensor) is not None else None
+
+
+def layer_before(facts: TrainingFacts, operation: Operation) -> str:
+    """The name of the weight layer whose output an activation takes; empty where it takes something else."""
+    before = operation.previous
+    while before is not None and before.kind in ("reshape", "dropout", "norm"):
+        before = before.previous
+    if before is None or before.kind not in ("linear", "conv") or before.subject is None:
+        return ""
+    return facts.name_of(before.subject, getattr(before.subject, "name", "the last layer"))
+
+
+def written_at(facts: TrainingFacts, operation: Operation) -> Place:
+    """Where the code writes an operation: the line of a layer in a Sequential, else of the call."""
+    layer = operation.subject
+    if isinstance(layer, Layer) and layer.place is not None:
+        inside = any(
+            layer.place == getattr(c, "place", None) for s in facts.layers if s.name == "Sequential" for c in s.children
+        )
+        if inside:
+            return layer.place
+    return operation.place

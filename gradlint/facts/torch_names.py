@@ -107,7 +107,7 @@ SHAPING = frozenset({
     "view", "reshape", "squeeze", "unsqueeze", "flatten", "permute", "transpose", "contiguous", "clone", "float",
     "double", "half", "to", "cuda", "cpu", "type", "type_as", "t", "T", "mT", "expand", "expand_as", "repeat", "unflatten",
     "swapaxes", "movedim", "view_as", "reshape_as", "bfloat16", "requires_grad_", "retain_grad", "unbind", "chunk",
-    "split", "index_select", "gather", "narrow", "select", "roll", "flip", "real",
+    "split", "index_select", "gather", "unfold", "narrow", "select", "roll", "flip", "real",
 })  # fmt: skip
 REDUCTIONS = frozenset(
     {"sum", "mean", "nanmean", "nansum", "logsumexp", "norm", "max", "min", "amax", "amin", "std", "var", "prod"}

@@ -291,7 +291,7 @@ def _tensor_function(it: Interpreter, name: str, arguments: Arguments, keywords:
             return cut
         if isinstance(first, Tensor) and name == "as_tensor":
             return first
-        found = Tensor(mystery=False, place=place, hint="tensor")
+        found = tensors.fresh(it, "tensor", arguments, keywords, place)
         if wants:
             found.roots, found.attribute = frozenset((found,)), "leaf"
         return found
@@ -534,6 +534,10 @@ def _context(it: Interpreter, name: str, arguments: Arguments, keywords: Keyword
     return Context(kind, given, place)
 
 
+def _dataset(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    return Steps("tensors", arguments)
+
+
 def _loader(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     return Loader(arguments, keywords, place)
 
@@ -633,7 +637,7 @@ _EXACT: dict[str, Handler] = {
     "torch.no_grad": _context, "torch.inference_mode": _context, "torch.enable_grad": _context,
     "torch.set_grad_enabled": _context, "torch.autograd.backward": _backward, "torch.autograd.grad": _grad,
     "torch.distributed.autograd.backward": _distributed_backward, "torch_xla.core.xla_model.optimizer_step": _xla_step,
-    "torch.utils.data.DataLoader": _loader, "torch.utils.checkpoint.checkpoint": _checkpoint,
+    "torch.utils.data.DataLoader": _loader, "torch.utils.data.TensorDataset": _dataset, "torch.utils.checkpoint.checkpoint": _checkpoint,
     "itertools.cycle": _through, "typing.cast": lambda it, n, a, k, p: a[1] if len(a) > 1 else it.unknown(n),
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
-from gradlint.facts.interpret import initialisers, modules, tensors
+from gradlint.facts.interpret import initialisers, modules, ranges, tensors
 from gradlint.facts.roles import last_name
 from gradlint.facts.values import (
     Choice,
@@ -13,6 +13,7 @@ from gradlint.facts.values import (
     Constant,
     Instance,
     Layer,
+    Loader,
     Mapping,
     Parameters,
     Steps,
@@ -140,6 +141,13 @@ def parameter_of(parameters: Parameters) -> Value:
     return Collection("tuple", [Unknown("name"), tensor]) if parameters.named else tensor
 
 
+def _entry(it: Interpreter, whole: Value) -> Unknown:
+    """Some rows of a tensor that a dataset was made of."""
+    part = it.unknown("", "item")
+    ranges.item(whole, part)
+    return part
+
+
 def any_element(it: Interpreter, iterable: Value | None) -> Value:
     """One value that stands for every item of something."""
     if isinstance(iterable, Collection):
@@ -149,7 +157,11 @@ def any_element(it: Interpreter, iterable: Value | None) -> Value:
             from gradlint.facts.values import merge
 
             return merge(iterable.items)
+    if isinstance(iterable, Loader) and iterable.arguments and isinstance(iterable.arguments[0], Steps):
+        return any_element(it, iterable.arguments[0])
     if isinstance(iterable, Steps):
+        if iterable.kind == "tensors":
+            return Collection("tuple", [_entry(it, argument) for argument in iterable.arguments])
         if iterable.kind == "enumerate" and iterable.arguments:
             return Collection("tuple", [it.unknown("i", "item"), any_element(it, iterable.arguments[0])])
         if iterable.kind == "zip":

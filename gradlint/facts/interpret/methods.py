@@ -19,6 +19,7 @@ from gradlint.facts.events import (
     Unscale,
     ZeroGrad,
 )  # fmt: skip
+from gradlint.facts.formulas import BIT
 from gradlint.facts.interpret import (
     assign,
     calls,
@@ -522,6 +523,8 @@ def _tensor(
             return moved
         reshaped = tensors.derive(it, [receiver, *arguments], place, keep_form=True)
         return recurrences.shaped(it, receiver, reshaped, name, arguments)
+    if name in ("scatter", "scatter_") and receiver.made is not None:
+        return _scattered(it, receiver, arguments, keywords, place)
     if name in names.FUNCTIONAL_ACTIVATIONS:
         dim = argument(arguments, keywords, 0, "dim") if "softmax" in name else None
         how = Layer(f"torch.nn.functional.{name}", arguments, keywords, place)
@@ -568,6 +571,16 @@ def _stays(arguments: Arguments, keywords: Keywords) -> bool:
     targets = [*arguments, *keywords.values()]
     same = [constant(t) == "cpu" or (isinstance(t, External) and t.name in ("torch.float32", "torch.float")) for t in targets]
     return bool(targets) and all(same)
+
+
+def _scattered(it: Interpreter, receiver: Tensor, arguments: Arguments, keywords: Keywords, place: Place) -> Tensor:
+    """`zeros.scatter_(1, labels, 1.0)` is one-hot."""
+    result = tensors.derive(it, [receiver, *arguments], place)
+    how = receiver.made["weight"] if receiver.made is not None else None
+    value = argument(arguments, keywords, 2, "value") or keywords.get("src")
+    if isinstance(how, Initialiser) and how.kind == "zeros" and constant(value) in (1, 1.0):
+        ranges.leaf(result, BIT, "one_hot")
+    return result
 
 
 def _gradient(

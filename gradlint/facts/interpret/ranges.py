@@ -151,7 +151,7 @@ def operation(
     set_formula(target, made)
     if in_place and sources and isinstance(sources[0], (Tensor, Unknown)):
         sources[0].formula = made
-    if made.op in _NOTED:
+    if made.op in _NOTED or _weighs(made):
         _note(it, made, target, place)
 
 
@@ -174,6 +174,10 @@ def _formula(op: str, sources: list[Value], keywords: dict[str, Value], place: P
         parts = [item for s in sources[:1] for item in (s.items if isinstance(s, Collection) else [s])]
         inputs = tuple(formula_of(part) for part in parts[:16])
         return Formula(op, inputs, hull([i.interval for i in inputs]), place) if inputs else None
+    if op == "einsum" and len(sources) == 3:
+        op, sources = "@", sources[1:]
+    if op in ("linspace", "arange", "randint", "full"):
+        return _counted(op, sources, place)
     if op in ("clamp", "clamp_min", "clamp_max"):
         return _clamp(op, sources, keywords, place)
     inputs = tuple(formula_of(source) for source in sources[:2])
@@ -198,6 +202,27 @@ def _formula(op: str, sources: list[Value], keywords: dict[str, Value], place: P
     if op in _UNARY:
         return Formula(op, (first,), _UNARY[op](first.interval), place)
     return None
+
+
+def _counted(op: str, sources: list[Value], place: Place) -> Formula | None:
+    """A factory whose arguments tell the bounds of its values."""
+    given = [number(source) for source in sources]
+    if op == "full":
+        found = given[1] if len(given) > 1 else None
+        return Formula(op, (), Interval(found, found), place) if found is not None else None
+    pair = [0.0, given[0]] if len(given) == 1 or (op == "randint" and len(given) == 2) else given[:2]
+    low, high = (pair[0], pair[1]) if len(pair) == 2 else (None, None)
+    if low is None or high is None or low > high:
+        return None
+    return Formula(op, (), Interval(low, high if op == "linspace" else max(low, high - 1.0)), place)
+
+
+def _weighs(formula: Formula) -> bool:
+    """Whether a product has a softmax as its first factor: attention weights times values."""
+    first = formula.inputs[0] if formula.op == "@" and formula.inputs else formula
+    while first.op in ("dropout", "choice", "item", "cat") and first.inputs:
+        first = first.inputs[0]
+    return formula.op == "@" and first.op == "softmax"
 
 
 def _binary(op: str, a: Formula, b: Formula) -> Interval:

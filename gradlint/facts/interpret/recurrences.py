@@ -30,9 +30,14 @@ def shaped(it: Interpreter, before: Value, after: Value, name: str, arguments: l
     """Remember the sizes that `after = before.name(*arguments)` fixes; something unseen gets a likeness of its own."""
     if name in _KEEP:
         sizes = it.sizes.get(id(before), {})
+    elif name == "unfold" and len(arguments) > 1:
+        window = integer(arguments[1])
+        sizes = {-1: window} if window is not None else {}
     elif name == "unsqueeze" and arguments:
         dim = integer(arguments[0])
         sizes = {dim: 1} if dim is not None and dim >= 0 else {}
+        if dim == -1:
+            sizes = {-1: 1, **{place - 1: size for place, size in it.sizes.get(id(before), {}).items() if place < 0}}
     elif name in ("view", "reshape"):
         sizes = _sizes(arguments)
     else:
@@ -83,4 +88,4 @@ def _length(it: Interpreter, layer: Layer, source: Value | None) -> int | None:
     made = source.made.get("shape") if isinstance(source, Tensor) and source.made else None
     if not sizes and isinstance(made, Initialiser) and made.kind in _FACTORIES:
         sizes = _sizes(made.arguments)
-    return sizes.get(1 if first else 0)
+    return sizes.get(1 if first else 0, sizes.get(-2 if first else -3))
