@@ -9,7 +9,7 @@ from gradlint.diagnostics import Finding, Range
 from gradlint.facts.events import Branch, ClipGrad, walk
 from gradlint.facts.model import CallFact, TrainingFacts
 from gradlint.facts.protocol import nodes_around
-from gradlint.facts.values import Constant, Place, Value, constant, number
+from gradlint.facts.values import Constant, Optimizer, Place, Unknown, Value, constant, number
 from gradlint.options import Options
 
 
@@ -39,10 +39,16 @@ def _clips(facts: TrainingFacts) -> dict[Place, list[tuple[ClipGrad, list[str]]]
     found: dict[Place, list[tuple[ClipGrad, list[str]]]] = {}
     for run in facts.runs:
         for event in walk(run.tree):
-            if isinstance(event, ClipGrad) and event.kind in ("norm", "value") and not event.callee.endswith(".clamp_"):
+            if isinstance(event, ClipGrad) and event.kind in ("norm", "value") and not _own(event):
                 tests = [node.condition.key for node in nodes_around(run.tree, event) if isinstance(node, Branch)]
                 found.setdefault(event.place, []).append((event, tests))
     return found
+
+
+def _own(clip: ClipGrad) -> bool:
+    """A method of something unseen, for which 0 may mean "off", or a clamp."""
+    unseen = isinstance(clip.target, (Optimizer, Unknown))
+    return "." in clip.callee and (unseen or clip.callee.endswith(".clamp_"))
 
 
 def _guarded(limit: Value | None, tests: list[str]) -> bool:
