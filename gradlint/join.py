@@ -49,6 +49,23 @@ class Joiner:
         self._diagnostics.sort(key=lambda item: item.sort_key)
         return Report(self._diagnostics, self._rules, self._sources, self._suppressed, files=len(self._survey.files))
 
+    def accepts(self, finding: Finding) -> bool:
+        """Whether a finding from elsewhere passes the settings and the suppressions of its file."""
+        settings = self._engine.settings(finding.path)
+        if excluded_by_patterns(os.path.abspath(finding.path), settings):
+            return False
+        rule = self._engine.catalog(settings).rules.get(finding.rule)
+        if rule is None or rule.name not in self._engine.plan(settings).selected:
+            return False
+        if rule.name in self._ignored_in(finding.path, settings):
+            return False
+        place = os.path.realpath(finding.path)
+        return not any(
+            suppressions.match(rule.code, rule.name, finding.range.line)
+            for path, suppressions in self._suppressions.items()
+            if os.path.realpath(path) == place
+        )
+
     def _is_wanted(self, finding: Finding, outcome: Outcome) -> bool:
         """A finding in an imported file has to pass that file's own settings."""
         settings = self._engine.settings(finding.path)

@@ -66,6 +66,10 @@ def build() -> Parser:
     files.add_argument("--force-exclude", action=argparse.BooleanOptionalAction, help="exclude named files too")
     files.add_argument("--stdin-filename", metavar="PATH", help="the name of what comes on stdin")
     run = parser.add_argument_group("running")
+    run.add_argument(
+        "--trace", action="store_true", help="run the named scripts for a few steps and judge each finding"
+    )
+    run.add_argument("--fail-on", metavar="VERDICT", help="with --trace: confirmed, any (default) or refuted findings")
     run.add_argument("--exit-zero", action="store_true", help="end with 0 even if there are diagnostics")
     run.add_argument("-j", "--jobs", type=int, metavar="N", help="worker processes (default: 1; 0: one a core)")
     run.add_argument("--no-cache", action="store_true", help="neither read nor write the cache")
@@ -76,6 +80,7 @@ def build() -> Parser:
 def main(arguments: list[str]) -> int:
     """Lint the paths and print the report."""
     options = build().parse_args(arguments)
+    _check_trace(options)
     recorder = replay.Recorder(sys.argv[1:])
     cache = _cache(options)
     find = finder(options, recorder.note)
@@ -111,6 +116,14 @@ def main(arguments: list[str]) -> int:
     problems += survey.problems
     if fixed is not None:
         problems += _deliver(fixed, options, buffers)
+    failing = None
+    if options.trace:
+        from gradlint.commands import _traced
+
+        chosen = {**settings.trace, "quiet": options.quiet or settings.trace.get("quiet", False)}
+        judged = _traced.judge(engine, survey, report, chosen, options.fail_on)
+        problems += judged.problems
+        failing = judged.failing
     if settings.baseline:
         recorder.note(settings.baseline)
         baseline.accept(report, Path(settings.baseline))
@@ -120,7 +133,8 @@ def main(arguments: list[str]) -> int:
     report.quiet, report.is_whole = options.quiet, not problems
     report.colour = _colour(options) and not options.output_file
     text = "".join(_statistics(report) if options.statistics else render(report))
-    code = 1 if report.diagnostics and not options.exit_zero else 0
+    failed = report.diagnostics if failing is None else [item for item in report.diagnostics if item in failing]
+    code = 1 if failed and not options.exit_zero else 0
     if fixed is not None:
         if options.diff:
             return _problems(problems) or int(bool(fixed.after) and not options.exit_zero)
@@ -134,6 +148,19 @@ def main(arguments: list[str]) -> int:
     if cache is not None and survey.is_stable:
         recorder.store(str(cache.folder), text, code)
     return code
+
+
+def _check_trace(options: argparse.Namespace) -> None:
+    """Refuse what does not go with a trace, or makes no sense without one. Raises UsageError."""
+    if options.fail_on is not None and not options.trace:
+        raise UsageError("--fail-on: without --trace there are no verdicts")
+    if not options.trace:
+        return
+    if options.diff:
+        raise UsageError("--trace runs what is on disk: it does not go with --diff")
+    from gradlint.commands._traced import scripts
+
+    scripts(options.paths)
 
 
 def _choice(options: argparse.Namespace, settings: Settings) -> Choice:

@@ -1,13 +1,29 @@
-"""`gradlint trace`: handed to the tracer."""
+"""`gradlint trace`: handed to the tracer, with what the linter finds in the script."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gradlint.commands._options import defaults, finder
+
+if TYPE_CHECKING:
+    from gradlint.tracer.command import Static
 
 
 def main(arguments: list[str]) -> int:
     """Run the tracer's own command with the settings of this folder."""
     from gradlint.tracer import command
 
-    code: int = command.main(arguments, finder(defaults()).settings("").trace)
-    return code
+    find = finder(defaults())
+
+    def lint(script: str) -> Static:
+        from gradlint.commands._traced import static
+        from gradlint.engine import Engine
+        from gradlint.join import Joiner
+        from gradlint.report import Sources
+
+        engine = Engine(find)
+        survey = engine.survey([script])
+        return static(engine, survey, Joiner(engine, survey, Sources()).report())
+
+    return command.main(arguments, find.settings("").trace, lint=lint)

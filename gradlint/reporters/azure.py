@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradlint.plain_diagnostic import message
 from gradlint.report import Report
 
 
@@ -12,7 +13,7 @@ def render(report: Report) -> Iterator[str]:
     for item in report.diagnostics:
         level = "error" if item.severity.value == "error" else "warning"
         place = f"sourcepath={_escape(item.filename)};linenumber={item.range.line};columnnumber={item.range.column}"
-        yield f"##vso[task.logissue type={level};{place};code={item.code};]{_escape(item.message)}\n"
+        yield f"##vso[task.logissue type={level};{place};code={item.code};]{_escape(message(item))}\n"
 
 
 def _escape(text: str) -> str:

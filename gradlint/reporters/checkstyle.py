@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+from gradlint.plain_diagnostic import message
 from gradlint.report import Report
 from gradlint.reporters.junit import attribute
 
@@ -20,6 +21,6 @@ def render(report: Report) -> Iterator[str]:
             place = (
                 f'line="{item.range.line}" column="{item.range.column}" severity="{_SEVERITIES[item.severity.value]}"'
             )
-            yield f'    <error {place} message={attribute(item.message)} source="gradlint.{item.code}"/>\n'
+            yield f'    <error {place} message={attribute(message(item))} source="gradlint.{item.code}"/>\n'
         yield "  </file>\n"
     yield "</checkstyle>\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradlint.plain_diagnostic import message
 from gradlint.report import Report
 from gradlint.reporters._data import where
 from gradlint.reporters._text import mark, paint, summary
@@ -13,5 +14,5 @@ def render(report: Report) -> Iterator[str]:
     """Lines, and a summary for people."""
     for diagnostic in report.diagnostics:
         code = paint(diagnostic.code, diagnostic.severity.value, report.colour)
-        yield f"{where(diagnostic)}: {code} {mark(diagnostic)}{diagnostic.message}\n"
+        yield f"{where(diagnostic)}: {code} {mark(diagnostic)}{message(diagnostic)}\n"
     yield from summary(report)

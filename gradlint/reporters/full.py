@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Applicability, Diagnostic, Range
+from gradlint.plain_diagnostic import measurement
 from gradlint.report import Report
 from gradlint.reporters._data import where
 from gradlint.reporters._text import mark, paint, summary
@@ -42,7 +43,9 @@ def _block(diagnostic: Diagnostic, report: Report) -> Iterator[str]:
     verdict = diagnostic.verdict
     if verdict is not None:
         word = paint(verdict.verdict, verdict.verdict, colour)
-        yield f"  {paint('trace:', 'bold', colour)} {word}: {verdict.reason}\n"
+        number = measurement(verdict)
+        more = f" [{number}]" if number else ""
+        yield f"  {paint('trace:', 'bold', colour)} {word}: {verdict.reason}{more}\n"
 
 
 def _first_sentence(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradlint.plain_diagnostic import is_refuted, message
 from gradlint.report import Report
 from gradlint.reporters._data import where
 
@@ -20,8 +21,9 @@ def render(report: Report) -> Iterator[str]:
         )
         if line == end and not item.cell:
             properties += f",col={item.range.column},endColumn={item.range.end_column}"
-        text = _data(f"{where(item)}: {item.code} {item.message}")
-        yield f"::{_LEVELS[item.severity.value]} {properties}::{text}\n"
+        text = _data(f"{where(item)}: {item.code} {message(item)}")
+        level = "notice" if is_refuted(item) else _LEVELS[item.severity.value]
+        yield f"::{level} {properties}::{text}\n"
 
 
 def _data(text: str) -> str:

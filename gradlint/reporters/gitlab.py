@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from gradlint.plain_diagnostic import message
 from gradlint.report import Report
 from gradlint.reporters._data import fingerprint
 
@@ -17,7 +18,7 @@ def render(report: Report) -> Iterator[str]:
     seen: dict[str, int] = {}
     issues: list[dict[str, Any]] = [
         {
-            "description": f"{item.code}: {item.message}",
+            "description": f"{item.code}: {message(item)}",
             "check_name": item.name,
             "fingerprint": fingerprint(item, report, seen),
             "severity": _SEVERITIES[item.severity.value],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from gradlint.plain_diagnostic import item
 from gradlint.report import Report
-from gradlint.reporters._data import item
 
 
 def render(report: Report) -> Iterator[str]:

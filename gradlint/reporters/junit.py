@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from xml.sax.saxutils import quoteattr
 
+from gradlint.plain_diagnostic import message
 from gradlint.report import Report
 from gradlint.reporters._data import where
 
@@ -21,7 +22,7 @@ def render(report: Report) -> Iterator[str]:
         for item in items:
             case = attribute(f"{item.code} {item.name}")
             yield f'    <testcase name={case} classname={attribute(name)} line="{item.range.line}">\n'
-            text = attribute(f"{where(item)}: {item.message}")
+            text = attribute(f"{where(item)}: {message(item)}")
             yield f'      <failure type="{item.severity.value}" message={text}/>\n    </testcase>\n'
         yield "  </testsuite>\n"
     if not total:

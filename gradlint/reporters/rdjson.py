@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gradlint.diagnostics import Range
+from gradlint.plain_diagnostic import message
 from gradlint.report import Report
 
 _SEVERITIES = {"error": "ERROR", "warning": "WARNING", "info": "INFO", "hint": "INFO"}
@@ -17,7 +18,7 @@ def render(report: Report) -> Iterator[str]:
     diagnostics: list[dict[str, Any]] = []
     for item in report.diagnostics:
         data: dict[str, Any] = {
-            "message": item.message,
+            "message": message(item),
             "location": {"path": item.filename.replace("\\", "/"), "range": _range(item.range)},
             "severity": _SEVERITIES[item.severity.value],
             "code": {"value": item.code, **({"url": item.url} if item.url else {})},

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gradlint import __version__
+from gradlint import __version__, plain_diagnostic
 from gradlint.catalog import RuleSpec
-from gradlint.diagnostics import Applicability, Diagnostic, Range
+from gradlint.diagnostics import Applicability, Diagnostic, Range, Verdict
 from gradlint.report import Report
 from gradlint.reporters._data import fingerprint
 
@@ -90,16 +90,23 @@ def _result(item: Diagnostic, report: Report, index: dict[str, int], seen: dict[
     if item.cell is not None:
         properties["cell"] = item.cell
     if item.verdict is not None:
-        verdict = item.verdict
-        properties["verdict"] = {
-            "verdict": verdict.verdict,
-            "reason": verdict.reason,
-            "value": verdict.value,
-            "unit": verdict.unit,
-            "threshold": verdict.threshold,
-        }
+        properties["verdict"] = plain_diagnostic.verdict(item.verdict)
+        data["codeFlows"] = [_flow(item, item.verdict)]
+        if plain_diagnostic.is_refuted(item):
+            data.update(kind="pass", level="none")
     data["properties"] = properties
     return data
+
+
+def _flow(item: Diagnostic, verdict: Verdict) -> dict[str, Any]:
+    """The places that the finding rests on, in the order of the file, then the finding with what was measured there."""
+    steps = [
+        {"location": {**_location(place.path, place.range), "message": {"text": place.note}}}
+        for place in sorted(item.related, key=lambda place: (place.path, place.range))
+    ]
+    said = {"text": f"{verdict.verdict}: {verdict.reason}"}
+    steps.append({"location": {**_location(item.filename, item.range), "message": said}})
+    return {"message": said, "threadFlows": [{"locations": steps}]}
 
 
 def _location(path: str, range: Range) -> dict[str, Any]:

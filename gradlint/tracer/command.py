@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gradlint.catalog import Catalog, RuleSpec
-from gradlint.diagnostics import Diagnostic
+from gradlint.diagnostics import Diagnostic, Finding
 from gradlint.errors import ConfigError, GradlintError, MissingExtraError, UsageError
 from gradlint.selection import suggestion
 from gradlint.tracer.schema import TraceRecord
@@ -24,11 +24,17 @@ FAIL_ON = ("confirmed", "any", "refuted")
 
 @dataclass(frozen=True)
 class Static:
-    """What the static wing says of a script: its diagnostics, the selected rules, and their options, by name."""
+    """What the static wing says of a script: its diagnostics, the selected rules, and their options, by name.
+
+    `accepts` tells whether a finding of the tracer's own passes settings and suppressions; `problems` are sentences
+    about static work that could not be done.
+    """
 
     diagnostics: Sequence[Diagnostic]
     rules: Mapping[str, RuleSpec]
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    accepts: Callable[[Finding], bool] = lambda finding: True
+    problems: Sequence[str] = ()
 
 
 Lint = Callable[[str], Static]
@@ -85,7 +91,7 @@ def check_with_trace(
     for script in scripts:
         options.script = script
         outcome = outcome_module.join(
-            _record(options, [], measure), static.diagnostics, static.rules.get, static.options
+            _record(options, [], measure), static.diagnostics, static.rules.get, static.options, static.accepts
         )
         if outcome.failure:
             problems.append(f"{script}: {outcome.failure}")
@@ -102,8 +108,8 @@ def check_with_trace(
     return Judged(tuple(judged), tuple(failing), tuple(problems))
 
 
-def _identity(item: Diagnostic) -> tuple[str, str, int, int]:
-    return (item.name, item.filename, item.range.line, item.range.column)
+def _identity(item: Diagnostic) -> tuple[str, str, int | None, int, int]:
+    return (item.name, item.filename, item.cell, item.range.line, item.range.column)
 
 
 def _trace(options: argparse.Namespace, script_arguments: list[str], lint: Lint | None) -> int:
@@ -112,7 +118,11 @@ def _trace(options: argparse.Namespace, script_arguments: list[str], lint: Lint 
     outcome_module = _outcome_module()
     static = Static((), Catalog().rules) if lint is None else lint(options.script)
     outcome = outcome_module.join(
-        _record(options, script_arguments, EVERYTHING), static.diagnostics, static.rules.get, static.options
+        _record(options, script_arguments, EVERYTHING),
+        static.diagnostics,
+        static.rules.get,
+        static.options,
+        static.accepts,
     )
     if options.save_graph:
         outcome.graph.save(options.save_graph)
@@ -132,6 +142,10 @@ def _trace(options: argparse.Namespace, script_arguments: list[str], lint: Lint 
     if outcome.failure:
         said = outcome.record["stderr"].strip().splitlines()[-LAST_LINES:]
         print(*said, f"gradlint: {options.script}: {outcome.failure}", sep="\n", file=sys.stderr)
+        return 2
+    for problem in static.problems:
+        print(f"gradlint: {problem}", file=sys.stderr)
+    if static.problems:
         return 2
     return 1 if outcome.failing(options.fail_on) else 0
 

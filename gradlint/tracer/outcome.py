@@ -7,14 +7,23 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from gradlint.catalog import RuleSpec
-from gradlint.diagnostics import Diagnostic, Severity
-from gradlint.tracer.evidence import Evidence
+from gradlint.diagnostics import Diagnostic, Finding, Severity
+from gradlint.report import shown
+from gradlint.tracer.evidence import Evidence, real_path
 from gradlint.tracer.graph import TraceGraph
 from gradlint.tracer.schema import TraceRecord
 from gradlint.tracer.verdicts import NO_OPTIONS, attach, observe
 
 RULE = Callable[[str], RuleSpec | None]
 """A rule by name; None if it is not selected."""
+
+ACCEPTS = Callable[[Finding], bool]
+"""Whether a finding of the tracer's own passes the settings and suppression comments of its file."""
+
+
+def everything(finding: Finding) -> bool:
+    """Accept every finding."""
+    return True
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ def join(
     static: Sequence[Diagnostic],
     rule: RULE,
     options: Mapping[str, Mapping[str, object]] = NO_OPTIONS,
+    accepts: ACCEPTS = everything,
 ) -> Outcome:
     """Verdicts for the static findings, and the tracer's own findings as diagnostics, in the order of printing.
 
@@ -71,7 +81,7 @@ def join(
     """
     judged = [_raised(diagnostic) for diagnostic in attach(static, record, options)]
     taken = {
-        (item.filename, item.code[:3])
+        (real_path(item.filename), item.code[:3])
         for item in judged
         if item.verdict is not None and item.verdict.verdict != "refuted"
     }
@@ -79,7 +89,7 @@ def join(
     for observation in observe(record):
         finding = observation.finding
         spec = rule(finding.rule)
-        if spec is None or (finding.path, spec.code[:3]) in taken:
+        if spec is None or (real_path(finding.path), spec.code[:3]) in taken or not accepts(finding):
             continue
         own.append(
             Diagnostic(
@@ -88,7 +98,7 @@ def join(
                 message=spec.message.format_map(dict(finding.values)),
                 severity=Severity(spec.severity),
                 confidence=spec.confidence,
-                filename=finding.path,
+                filename=shown(finding.path),
                 range=finding.range,
                 url=spec.url,
                 verdict=observation.verdict,

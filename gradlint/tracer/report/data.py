@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
-from gradlint.diagnostics import Diagnostic, Fix, Verdict
+from gradlint import plain_diagnostic
 from gradlint.tracer.outcome import Outcome
 
 SCHEMA_VERSION = 1
@@ -37,57 +36,10 @@ def to_data(outcome: Outcome) -> dict[str, Any]:
                 "name": item.name,
                 "filename": item.filename,
                 "location": {"row": item.range.line, "column": item.range.column},
-                **verdict_data(item.verdict),
+                **plain_diagnostic.verdict(item.verdict),
             }
             for item in outcome.diagnostics
             if item.verdict is not None
         ],
-        "diagnostics": [_diagnostic(item) for item in outcome.diagnostics],
+        "diagnostics": [{"verdict": None, **plain_diagnostic.item(item)} for item in outcome.diagnostics],
     }
-
-
-def verdict_data(verdict: Verdict) -> dict[str, Any]:
-    """verdict, value, unit, threshold, reason."""
-    return {
-        "verdict": verdict.verdict,
-        "value": _number(verdict.value),
-        "unit": verdict.unit,
-        "threshold": _number(verdict.threshold),
-        "reason": verdict.reason,
-    }
-
-
-def _diagnostic(item: Diagnostic) -> dict[str, Any]:
-    return {
-        "code": item.code,
-        "name": item.name,
-        "message": item.message,
-        "severity": item.severity.value,
-        "confidence": item.confidence,
-        "filename": item.filename,
-        "cell": item.cell,
-        "location": {"row": item.range.line, "column": item.range.column},
-        "end_location": {"row": item.range.end_line, "column": item.range.end_column},
-        "fix": None if item.fix is None else _fix(item.fix),
-        "url": item.url,
-        "verdict": None if item.verdict is None else verdict_data(item.verdict),
-    }
-
-
-def _fix(fix: Fix) -> dict[str, Any]:
-    return {
-        "message": fix.message,
-        "applicability": fix.applicability.value,
-        "edits": [
-            {
-                "content": edit.text,
-                "location": {"row": edit.range.line, "column": edit.range.column},
-                "end_location": {"row": edit.range.end_line, "column": edit.range.end_column},
-            }
-            for edit in fix.edits
-        ],
-    }
-
-
-def _number(value: float | None) -> float | str | None:
-    return value if value is None or math.isfinite(value) else str(value)

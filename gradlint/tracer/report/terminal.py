@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 
-from gradlint.diagnostics import Diagnostic, Verdict
-from gradlint.facts.signal import format_decades, format_ratio
+from gradlint.diagnostics import Diagnostic
+from gradlint.facts.signal import format_decades
+from gradlint.plain_diagnostic import measurement
 from gradlint.tracer.graph import Layer, TraceGraph
 from gradlint.tracer.outcome import Outcome
 
@@ -92,7 +92,8 @@ def _findings(outcome: Outcome, colour: bool) -> Iterator[str]:
     yield ""
     for item in ranked:
         yield from _finding(item, colour)
-    yield _paint(summary(outcome), "bold", colour)
+    if outcome.diagnostics or not outcome.failure:
+        yield _paint(summary(outcome), "bold", colour)
 
 
 def _finding(item: Diagnostic, colour: bool) -> Iterator[str]:
@@ -103,21 +104,8 @@ def _finding(item: Diagnostic, colour: bool) -> Iterator[str]:
         return
     said = _paint(verdict.verdict, verdict.verdict, colour)
     reason = "" if verdict.reason in item.message else f": {verdict.reason}"
-    number = _number(verdict)
+    number = measurement(verdict)
     yield f"    {said}{reason}{f' [{number}]' if number else ''}"
-
-
-def _number(verdict: Verdict) -> str:
-    if verdict.value is None:
-        return ""
-    limit = "" if verdict.threshold is None else f", threshold {_plain(verdict.threshold)}"
-    return f"{_plain(verdict.value)} {verdict.unit}{limit}"
-
-
-def _plain(value: float) -> str:
-    if value == 0.0 or 0.001 <= abs(value) < 100_000.0:
-        return f"{value:.4g}"
-    return format_ratio(value) if math.isfinite(value) else str(value)
 
 
 def _shortened(layers: Sequence[Layer], culprit: Layer | None) -> list[Layer | None]:
