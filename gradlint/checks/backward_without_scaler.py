@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations, scaling
 from gradlint.facts.clipping import stepped
-from gradlint.facts.events import Backward, Escape, Event, OptimizerStep, ZeroGrad
+from gradlint.facts.events import Backward, Escape, Event, OptimizerStep, Run, ZeroGrad, walk
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
 from gradlint.facts.values import Place, Scaler, Tensor, Unknown, Value
@@ -61,7 +61,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every optimizer that a run steps."""
     seen: set[Place] = set()
     for run in facts.runs:
-        for optimizer in stepped(run):
+        for optimizer in stepped(run) if _scaled(run) else ():
             for judgement in _Scaling(optimizer).run(run.tree):
                 event = judgement.origin
                 if judgement.verdict != "sure" and not (options.strict and judgement.verdict == "maybe"):
@@ -70,6 +70,11 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                     continue
                 seen.add(event.place)
                 yield _finding(facts, event, judgement.bad[0])
+
+
+def _scaled(run: Run) -> bool:
+    """Whether a scaler takes part in a run at all."""
+    return any(isinstance(event, (Backward, OptimizerStep)) and scaling.scales(event.via) for event in walk(run.tree))
 
 
 def _finding(facts: TrainingFacts, event: Event, other: Event) -> Finding:
