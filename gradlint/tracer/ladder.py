@@ -31,7 +31,7 @@ _DEVICE_DEATH = (
     "No GPU",
     "no GPU",
     "GPU is required",
-    "is_available()",
+    "cuda.is_available()",
 )
 
 
@@ -105,7 +105,7 @@ class _Ladder:
             "seed": options.seed,
             "threads": options.threads,
             "timeout": options.timeout,
-            "margin": min(_MARGIN, options.timeout / 4),
+            "margin": min(max(_MARGIN, options.timeout / 10), options.timeout / 4),
             "network": options.network,
             "address_space": None,
             "processes": None,
@@ -165,7 +165,9 @@ class _Ladder:
     def _next(self, strategy: Strategy, result: dict[str, Any]) -> Strategy | None:
         """The rung that answers this failure; build is the last one."""
         error = result.get("error") or {"kind": "", "message": ""}
-        kind, message = error["kind"], error["message"] + "\n" + result.get("stderr", "")[-4000:]
+        kind, message = error["kind"], error["message"]
+        if kind == "script-exit":
+            message += "\n" + result.get("stdout", "")[-500:] + result.get("stderr", "")[-500:]
         if strategy == "build" or kind in ("no-torch", "protocol"):
             return None
         if kind == "missing-module":

@@ -230,7 +230,7 @@ class _Builder:
         return body if self.optimizers else body[1:2]
 
     def _loop_statements(self) -> list[ast.stmt]:
-        """Statements of the innermost loop around the first backward that are part of the step, in order of lines."""
+        """Statements of a step in order of lines, from the innermost loop around the backward that also steps, if any does."""
         loops = [node for node in ast.walk(self.tree) if isinstance(node, (ast.For, ast.While))]
         around: list[ast.AST] = [loop for loop in loops if any(_called(s) == "backward" for s in _simple(loop))]
         if not around:
@@ -238,19 +238,19 @@ class _Builder:
             around = [f for f in functions if any(_called(s) == "backward" for s in _simple(f))]
         if not around:
             return []
-        innermost = min(around, key=lambda node: len(list(ast.walk(node))))
+        whole = [node for node in around if any(_called(s) == "step" for s in _simple(node))]
+        innermost = min(whole or around, key=lambda node: len(list(ast.walk(node))))
         found = [s for s in _simple(innermost) if _called(s) in _LOOP_CALLS]
         return sorted(found, key=lambda s: s.lineno)
 
     def _rebind(self, statement: ast.stmt, loss: torch.Tensor) -> None:
         self.scope["__gradlint_loss"] = loss
         call = statement.value if isinstance(statement, (ast.Expr, ast.Assign)) else None
-        if (
-            isinstance(call, ast.Call)
-            and isinstance(call.func, ast.Attribute)
-            and isinstance(call.func.value, ast.Name)
-        ):
-            self.scope[call.func.value.id] = loss
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+            return
+        for node in ast.walk(call.func.value):
+            if isinstance(node, ast.Name) and (node.id not in self.scope or "loss" in node.id.lower()):
+                self.scope[node.id] = loss
 
     def _run(self, statement: ast.stmt) -> None:
         """A statement of the loop; receivers that do not exist here are replaced by what was built."""
