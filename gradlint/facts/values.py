@@ -517,6 +517,7 @@ def join_tensors(tensors: list[Tensor]) -> Tensor:
     if len(tensors) == 1:
         return first
     roots = frozenset().union(*(t.roots for t in tensors))
+    scaled = all(t.attribute == "scaled" for t in tensors)
     forms = {t.form.kind if t.form else "" for t in tensors}
     return Tensor(
         roots=roots,
@@ -528,6 +529,8 @@ def join_tensors(tensors: list[Tensor]) -> Tensor:
         hint=first.hint,
         state_of=next((t.state_of for t in tensors if t.state_of), None),
         divided=any(t.divided for t in tensors),
+        attribute="scaled" if scaled else "",
+        owner=first.owner if scaled else None,
         place=first.place,
         formula=joined([t.formula for t in tensors]),
         sources=() if any(t.cuts and not t.roots for t in tensors) else tuple(t for t in tensors if t.roots),
