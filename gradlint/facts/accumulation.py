@@ -83,6 +83,7 @@ def accumulations(facts: TrainingFacts) -> Iterator[Accumulation]:
     for run in facts.runs:
         events = walk(run.tree)
         steps = [e for e in events if isinstance(e, OptimizerStep) and not isinstance(e.via, Manager)]
+        single = len({id(e.optimizer) for e in steps}) == 1
         for backward in (e for e in events if isinstance(e, Backward) and not isinstance(e.via, Manager)):
             around = repeats_around(run.tree, backward)
             for step in steps if around else []:
@@ -90,7 +91,9 @@ def accumulations(facts: TrainingFacts) -> Iterator[Accumulation]:
                 outside = all(e is not step for e in walk(around[-1].body))
                 if condition is None and not (outside and _micro(around[-1])):
                     continue
-                if relations.reaches(backward, step.optimizer) is not False and _Pile(backward, step).run(run.tree)[:1]:
+                reaches = relations.reaches(backward, step.optimizer)
+                # Of several optimizers an unseen loss may be for another one.
+                if (reaches or (reaches is None and single)) and _Pile(backward, step).run(run.tree)[:1]:
                     yield Accumulation(run, around[-1], backward, step, condition)
                     break
 
