@@ -9,9 +9,15 @@ from gradlint.facts import stacks
 from gradlint.facts.model import TrainingFacts
 from gradlint.options import Options
 
+_BETWEEN = {
+    False: "with neither normalisation nor residual path between them",
+    True: "whose normalisation does not make up for it",
+}
+
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every run of the file's stacks by its predicted gradient."""
     for found in stacks.diagnoses(facts):
         if found.kind == "saturating" and found.decades <= -options.number("decades"):
-            yield Finding("saturating-stack", found.run.place.path, Range(*found.run.place.at), found.values())
+            values = {**found.values(), "between": _BETWEEN[found.run.guarded]}
+            yield Finding("saturating-stack", found.run.place.path, Range(*found.run.place.at), values)

@@ -11,12 +11,14 @@ narrower than the one before it, as amplitudes per element do.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from gradlint.facts import signal
+from gradlint.facts.events import Escape, walk
 from gradlint.facts.interpret import modules
 from gradlint.facts.model import Stack, TrainingFacts
 from gradlint.facts.signal import Activation, Dropout, Init, Norm, Op, Pool, Residual, Weight
@@ -25,6 +27,7 @@ from gradlint.facts.values import (
     UNKNOWN_START,
     Collection,
     Constant,
+    FunctionValue,
     Initialiser,
     Instance,
     Layer,
@@ -34,6 +37,7 @@ from gradlint.facts.values import (
     Value,
     constant,
     integer,
+    is_module,
     number,
     started,
 )  # fmt: skip
@@ -44,6 +48,7 @@ _SCALELESS = frozenset({"relu", "leaky_relu", "prelu", "rrelu", "identity"})
 """Activations whose gain does not depend on the size of what goes in."""
 FITTED = 1.0
 """Decades of loss with the fitting initialiser below which a stack counts as one that an initialiser cures."""
+_SETS = re.compile(r"init|reset|xavier|kaiming|orthogonal", re.IGNORECASE)
 OPERATIONS = 4000
 """Operations of one forward that are looked at."""
 
@@ -67,6 +72,11 @@ class Run:
         last = max(index for index, op in enumerate(self.ops) if isinstance(op, Weight))
         found = Counter(op.activation for op in self.ops[:last] if isinstance(op, Activation))
         return found.most_common(1)[0][0] if found else ""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a normalisation or a residual path lies in it."""
+        return any(isinstance(op, (Norm, Residual)) for op in self.ops)
 
     @property
     def decades(self) -> float | None:
@@ -112,13 +122,14 @@ class Diagnosis:
 
 def diagnoses(facts: TrainingFacts) -> Iterator[Diagnosis]:
     """What an initialiser or the architecture does to each stack of a file; one finding a stack."""
+    untold = _untold(facts)
     for run in runs(facts):
         if len(run.weights) < 3 or not run.activation:
             continue
         decades, fitted = run.decades, run.fitted
         if decades is not None and fitted is not None and math.isfinite(decades):
             kind = _kind(run, decades, fitted)
-            if kind:
+            if kind and not (kind == "default" and any(_place_of(layer) in untold for layer in run.layers)):
                 yield Diagnosis(run, kind, decades, fitted)
 
 
@@ -126,7 +137,9 @@ def _kind(run: Run, decades: float, fitted: float) -> str:
     if abs(fitted) >= FITTED:
         if decades > 0.0:
             return ""
-        return "saturating" if run.activation in SATURATING else "deep"
+        if run.activation in SATURATING:
+            return "saturating"
+        return "" if run.guarded else "deep"
     how = [_class_of(found) for found in run.initialisers]
     common = Counter(how).most_common(1)[0][0]
     if common == "default":
@@ -165,6 +178,34 @@ def _rank(stack: Stack) -> int:
 def _place_of(layer: Value) -> Place:
     place = layer.place if isinstance(layer, (Layer, Tensor)) else None
     return place if place is not None else Place("", (id(layer), 0, 0, 0))
+
+
+def _untold(facts: TrainingFacts) -> frozenset[Place]:
+    """Layers that code which cannot be seen may have initialised: a foreign base class, a function named so."""
+    owners: list[Value] = []
+    for call in facts.calls:
+        if (
+            call.name == "Module.apply"
+            and not isinstance(call.argument(0, "fn"), FunctionValue)
+            and call.receiver is not None
+        ):
+            owners.append(call.receiver)
+    for run in facts.runs:
+        for event in walk(run.tree):
+            if isinstance(event, Escape) and _SETS.search(event.callee):
+                owners.extend(event.values)
+    for stack in facts.stacks:
+        owners.extend(part for part in modules.walk(stack.owner) if _foreign(part))
+    owners.extend(write.value for write in facts.writes if _foreign(write.owner) and is_module(write.value))
+    return frozenset(_place_of(part) for owner in owners for part in modules.walk(owner))
+
+
+def _foreign(owner: Value) -> bool:
+    """Whether an object has a base class that cannot be seen, and so may do anything to its layers."""
+    if not isinstance(owner, Instance):
+        return False
+    seen = ("torch.nn.", "lightning.", "object", "abc.", "typing.")
+    return owner.cls.opaque or not all(name.startswith(seen) for name in owner.cls.externals())
 
 
 def _loaded(facts: TrainingFacts) -> frozenset[Place]:

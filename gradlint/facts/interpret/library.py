@@ -98,6 +98,8 @@ def _call(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
         return _clip(it, name, arguments, keywords, place)
     if name in names.WRAPPERS and (arguments or "module" in keywords):
         wrapped = arguments[0] if arguments else keywords["module"]
+        if isinstance(wrapped, Layer) and name.endswith((".spectral_norm", ".orthogonal")):
+            it.journal.write(wrapped.started, "weight", UNKNOWN_START)
         return (
             wrapped
             if is_module(wrapped) or isinstance(wrapped, (Unknown, Choice))
