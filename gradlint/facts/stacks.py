@@ -292,11 +292,14 @@ class _Builder:
             op = op_of(operation, self.names)
             if op is None:
                 self.end()
-                return
-            self.ops.append(op)
-            if isinstance(op, Weight) and operation.subject is not None:
-                self.layers.append(_matrix(operation.subject))
+            else:
+                self._append(operation, op)
         self.after[id(operation)] = len(self.ops)
+
+    def _append(self, operation: Operation, op: Op) -> None:
+        self.ops.append(op)
+        if isinstance(op, Weight) and operation.subject is not None:
+            self.layers.append(_matrix(operation.subject))
 
     def _join(self, operation: Operation) -> None:
         """A residual path: plain, or through a shortcut that leaves the run at an earlier operation."""
@@ -310,7 +313,7 @@ class _Builder:
                     break
                 side.append(op)
             branch = branch.previous
-        if branch is None or self.after[id(branch)] == 0:
+        if branch is None:
             # It comes from before the run, so the gradient of what lies in between has a second way.
             self.spoiled = True
             self.end()
