@@ -225,7 +225,7 @@ running = model[1].running_mean.clone()
             patches.undo()
         (entry,) = replay.report()
         record = record_of(recorder)
-    assert entry["before"] == pytest.approx([e["value"] for e in record["events"] if e["kind"] == "backward"][0])
+    assert entry["before"] == pytest.approx(next(e["value"] for e in record["events"] if e["kind"] == "backward"))
     assert len(entry["after"]) == 3
     assert (entry["after"][0] < entry["before"]) == falls
     plain = runpy.run_path(str(tmp_path / "script.py"))

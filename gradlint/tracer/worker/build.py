@@ -230,7 +230,7 @@ class _Builder:
         return body if self.optimizers else body[1:2]
 
     def _loop_statements(self) -> list[ast.stmt]:
-        """Statements of a step in order of lines, from the innermost loop around the backward that also steps, if any does."""
+        """Statements of a step in order of lines, from the innermost loop around the backward (that also steps)."""
         loops = [node for node in ast.walk(self.tree) if isinstance(node, (ast.For, ast.While))]
         around: list[ast.AST] = [loop for loop in loops if any(_called(s) == "backward" for s in _simple(loop))]
         if not around:

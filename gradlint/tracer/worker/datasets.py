@@ -203,6 +203,9 @@ def _imitation(name: str, shape: tuple[int, int, int, int], taming: Taming) -> t
     def init(
         self: Any, root: Any = None, *args: Any, transform: Any = None, target_transform: Any = None, **kwargs: Any
     ) -> None:
+        size = kwargs.get("image_size")
+        if size is not None:
+            self._shape = (size[1], size[2], size[0], kwargs.get("num_classes", shape[3]))
         callables = [value for value in args if callable(value)]
         self._become(transform or (callables[0] if callables else None), target_transform)
         _told(taming, name, "")
