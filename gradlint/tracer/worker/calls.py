@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from .places import Places
-from .samples import Samples, measurable
+from .samples import HALF, Samples, measurable
 
 sequence_number = torch._C._autograd._get_sequence_nr
 _MAX_TENSORS = 16
@@ -282,7 +282,17 @@ class Calls:
                     kind = call.activation = ACTIVATIONS.get(node.name())
                     if _has_weight(call.module):
                         call.rank_sample = _matrix(tensor)
-                call.stats = self.samples.take(tensor, kind, whole=not call.children)
+                call.stats = self.samples.take(tensor, kind, _may_produce(call, tensor))
+
+
+def _may_produce(call: Call, tensor: torch.Tensor) -> bool:
+    """Whether a call could turn finite input into a few NaNs that a sample would miss.
+
+    torch's own layers in float32 cannot: what they spread or overflow shows in a sample.
+    """
+    if call.children:
+        return False
+    return tensor.dtype in HALF or not type(call.module).__module__.startswith("torch.nn.modules")
 
 
 def _has_weight(module: torch.nn.Module) -> bool:

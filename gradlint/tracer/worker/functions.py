@@ -17,9 +17,25 @@ from torch.overrides import TorchFunctionMode
 from .calls import ACTIVATIONS, Calls, Timeline, sequence_number
 from .devices import Redirect
 from .patches import Patches
-from .samples import measurable
+from .samples import HALF, measurable
 
 _MAX_SAMPLED = 1024
+# Operations that turn finite numbers into NaN or Inf, at single elements as a rule.
+_PRODUCERS = (
+    "Log",
+    "Sqrt",
+    "Rsqrt",
+    "Div",
+    "Pow",
+    "Exp",
+    "Acos",
+    "Asin",
+    "Tan",
+    "Reciprocal",
+    "Norm",
+    "Linalg",
+    "Atan",
+)
 
 
 class Operations:
@@ -99,7 +115,10 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
             and result._base is None
         ):
             self.operations.sampled += 1
-            ticket = calls.samples.take(result, ACTIVATIONS.get(result.grad_fn.name()), whole=True)
+            name = result.grad_fn.name()
+            ticket = calls.samples.take(
+                result, ACTIVATIONS.get(name), result.dtype in HALF or name.startswith(_PRODUCERS)
+            )
         self.operations.add(calls.thread(), before, after, calls.places.here(), ticket)
 
 

@@ -76,7 +76,7 @@ class Samples:
             piece = sample(tensor, self.limit)
             total = None
             if whole and piece.numel() < tensor.numel():
-                total = tensor.sum(dtype=torch.float32) if tensor.dtype in _HALF else tensor.sum()
+                total = tensor.sum(dtype=torch.float32) if tensor.dtype in HALF else tensor.sum()
             ticket = self.add(piece, tensor.numel(), total, kind)
             if kind in _SLOPES and tensor.dim() in _UNIT_DIMENSION and tensor.shape[0] > 1:
                 self._peaks[len(self._taken) - 1] = _unit_peaks(tensor, kind)
@@ -115,7 +115,7 @@ class Samples:
     def _reduce(self, indices: list[int]) -> torch.Tensor:
         """One row a piece: mean, second moment, zeros, peak, full sum, bad, saturated, dead units, units."""
         table = torch.stack([self._taken[index] for index in indices])
-        if table.dtype in _HALF:
+        if table.dtype in HALF:
             table = table.float()
         peak = table.abs().amax(1)
         mean = table.mean(1).double()
@@ -184,7 +184,7 @@ _SLOPES: dict[Any, Callable[[torch.Tensor], torch.Tensor]] = {
     "tanh": lambda out: 1 - out * out,
     "softmax": lambda out: 4 * out * (1 - out),
 }
-_HALF = (torch.float16, torch.bfloat16)
+HALF = (torch.float16, torch.bfloat16)
 
 
 class Scalars:
@@ -241,7 +241,7 @@ def norms(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     for index, value in enumerate(values):
         if value.numel() == 0:
             continue
-        if value.dtype in _HALF and not value.is_cuda:
+        if value.dtype in HALF and not value.is_cuda:
             values[index] = value = value.float()
         by_kind.setdefault((value.device, value.dtype), []).append(index)
     for (device, _), indices in by_kind.items():
