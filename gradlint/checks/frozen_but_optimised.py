@@ -59,7 +59,7 @@ def _changes(event: Rebind, target: Value) -> bool:
 
 def _covered(value: Value, frozen: list[Freeze]) -> bool:
     if any(
-        contains(freeze.target, value) and not isinstance(freeze.target, Tensor) or freeze.target is value
+        (contains(freeze.target, value) and not isinstance(freeze.target, Tensor)) or freeze.target is value
         for freeze in frozen
     ):
         return True

@@ -68,7 +68,7 @@ def _problem(tree: list[Node], step: OptimizerStep) -> tuple[Place, str] | None:
 
 
 def _returns(body: list[Node]) -> bool:
-    return any(isinstance(n, Exit) and n.kind == "return" or isinstance(n, Branch) and any(map(_returns, n.arms)) for n in body)
+    return any((isinstance(n, Exit) and n.kind == "return") or (isinstance(n, Branch) and any(map(_returns, n.arms))) for n in body)
 
 
 def _before(nodes: list[Node], step: Event) -> list[Node]:

@@ -39,7 +39,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 def _built(call: CallFact) -> bool:
     if not is_module(call.result) or getattr(call.result, "place", None) != call.place:
         return False
-    return not call.function.endswith("__init__") and call.function != "<module>" or bool(call.repeats)
+    return (not call.function.endswith("__init__") and call.function != "<module>") or bool(call.repeats)
 
 
 def _training_loops(facts: TrainingFacts) -> dict[int, list[Tensor]]:

@@ -408,9 +408,7 @@ def _sum(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, p
         losses_inside = [part.loss for part in inside if isinstance(part, Tensor) and part.loss is not None]
         result.loss = losses_inside[0] if losses_inside else None
         return result
-    numbers = [
-        part for part in (arguments[0].items if arguments and isinstance(arguments[0], Collection) else arguments)
-    ]
+    numbers = list((arguments[0].items if arguments and isinstance(arguments[0], Collection) else arguments))
     if len(numbers) == 1 or not all(isinstance(part, Constant) for part in numbers):
         return it.unknown(name, "value", tuple(inside))
     values = [part.value for part in numbers if isinstance(part, Constant) and isinstance(part.value, (int, float))]
@@ -591,11 +589,7 @@ def _makes_module(name: str) -> bool:
         if last in ("from_pretrained", "from_config") or "For" in last or last.endswith("Model"):
             owner = name.split(".")[-2] if last.startswith("from_") else last
             return (
-                "Model" in owner
-                or "For" in owner
-                or "Transformer" in owner
-                or owner.startswith("UNet")
-                or owner.startswith("Autoencoder")
+                "Model" in owner or "For" in owner or "Transformer" in owner or owner.startswith(("UNet", "Autoencoder"))
             )
         return last == "get_peft_model"
     return name.startswith("torch_geometric.nn.") and last[:1].isupper()
