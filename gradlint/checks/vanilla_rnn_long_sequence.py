@@ -43,7 +43,7 @@ def _steps(layer: Layer, uses: list[Recurrence]) -> int | None:
 
 
 def _cell(layer: Layer, steps: int) -> signal.Recurrent:
-    kind = constant(layer.argument(3 if layer.name == "RNN" else 3, "nonlinearity"))  # noqa: RUF034
+    kind = constant(layer.argument(3, "nonlinearity"))
     name = "rnn_relu" if kind == "relu" else "rnn_tanh"
     inputs, hidden = integer(layer.argument(0, "input_size")), integer(layer.argument(1, "hidden_size"))
     return signal.Recurrent(name, inputs, hidden, steps)

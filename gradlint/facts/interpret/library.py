@@ -408,7 +408,7 @@ def _sum(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, p
         losses_inside = [part.loss for part in inside if isinstance(part, Tensor) and part.loss is not None]
         result.loss = losses_inside[0] if losses_inside else None
         return result
-    numbers = list((arguments[0].items if arguments and isinstance(arguments[0], Collection) else arguments))
+    numbers = list(arguments[0].items if arguments and isinstance(arguments[0], Collection) else arguments)
     if len(numbers) == 1 or not all(isinstance(part, Constant) for part in numbers):
         return it.unknown(name, "value", tuple(inside))
     values = [part.value for part in numbers if isinstance(part, Constant) and isinstance(part.value, (int, float))]
