@@ -1,4 +1,6 @@
-"""Loops that only look: a module is called in them, nothing is back-propagated, and they are named or placed like an evaluation."""
+"""Loops that only look: a module is called in them, nothing is back-propagated, and they are named or placed like an
+evaluation.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +24,7 @@ from gradlint.facts.events import (
     Repeat,
     Run,
     Within,
+    repeats,
     walk,
 )
 from gradlint.facts.interpret import modules
@@ -32,7 +35,13 @@ from gradlint.facts.values import Layer, Unknown, Value
 _NAMED = re.compile(r"eval|valid|(^|_)val($|_|[A-Z])|test|infer|predict|accuracy", re.IGNORECASE)
 _TRAINS = (Backward, OptimizerStep, GradEdit, ManualUpdate)
 _CRITERION = re.compile(r"criterion|loss", re.IGNORECASE)
-_GRADIENT_CALLS = ("torch.autograd.grad", "torch.autograd.functional.", "torch.func.", "torch.autograd.backward")
+_GRADIENT_CALLS = (
+    "torch.autograd.grad",
+    "torch.autograd.functional.",
+    "torch.func.",
+    "torch.autograd.backward",
+    "torch.distributed.autograd.",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +60,9 @@ def evaluations(facts: TrainingFacts) -> Iterator[Evaluation]:
     It is where the module is trained elsewhere in sight and the loop stands beside that or is named like an evaluation,
     where the module was put in eval mode before, or where it was loaded and the function is named so.
     """
-    gradients = {n for c in facts.calls if c.name.startswith(_GRADIENT_CALLS) for n in c.repeats}
+    numbers = {n for c in facts.calls if c.name.startswith(_GRADIENT_CALLS) for n in c.repeats}
+    # A call is noted once, its loop is in the tree of every run that gets there.
+    gradients = {loop.place for run in facts.runs for loop in repeats(run.tree) if loop.number in numbers}
     everything = [event for run in facts.runs for event in walk(run.tree)]
     trained = {root for e in everything if isinstance(e, Backward) and e.tensor is not None for root in e.tensor.roots}
     frozen = {e.target for e in everything if isinstance(e, Freeze) and e.trainable is not True}
@@ -63,7 +74,7 @@ def evaluations(facts: TrainingFacts) -> Iterator[Evaluation]:
         loaded = {e.module for e in events if isinstance(e, LoadSnapshot)}
         for loop, function in _leaf_loops(run.tree, run.name):
             inside = walk(loop.body)
-            if loop.number in gradients or any(isinstance(e, _TRAINS) for e in inside):
+            if loop.place in gradients or any(isinstance(e, _TRAINS) for e in inside):
                 continue
             named = bool(_NAMED.search(function) or _NAMED.search(loop.hint))
             for event in _first_calls(inside):
@@ -103,7 +114,8 @@ def _leaf_loops(nodes: list[Node], function: str) -> Iterator[tuple[Repeat, str]
 
 
 def _apart(tree: list[Node], loop: Repeat, module: Value) -> bool:
-    """Whether whatever trains the module has loops and forwards of its own, so that none of this loop's results feed it.
+    """Whether whatever trains the module has loops and forwards of its own, so that none of this loop's results feed
+    it.
 
     A rollout that is followed by an update in the same iteration is no evaluation.
     """
@@ -123,7 +135,8 @@ def _ancestors(tree: list[Node], loop: Repeat) -> list[Repeat]:
 
 
 def mode_layers(module: Value) -> str | None:
-    """The layers of a module that behave differently in train and eval mode, in words; None if there surely are none."""
+    """The layers of a module that behave differently in train and eval mode, in words; None if there surely are none.
+    """
     if isinstance(module, Unknown):
         return "dropout and batch norm, if it has any"
     if modules.mode_dependent(module) is False:
