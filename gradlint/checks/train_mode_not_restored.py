@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
 from gradlint.facts.evaluation import covers, mode_layers
-from gradlint.facts.events import Backward, Escape, Event, ModeSwitch, walk
+from gradlint.facts.events import Backward, Branch, Escape, Event, ModeSwitch, Node, walk
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.protocol import Machine, State, repeats_around
+from gradlint.facts.protocol import Machine, State, nodes_around, repeats_around
 from gradlint.facts.values import Value
 from gradlint.options import Options
 
@@ -50,11 +50,24 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 wanted = judgement.verdict == "sure" or (judgement.verdict == "maybe" and options.strict)
                 if not wanted or not _share_loop(run.tree, judgement.origin, judgement.bad[0]):
                     continue
+                if _chosen(run.tree, judgement.origin, module):
+                    continue
                 place = judgement.origin.place
                 values = {"module": facts.name_of(module, "model"), "layers": layers}
                 yield Finding("train-mode-not-restored", place.path, Range(*place.at), values)
 
 
-def _share_loop(tree: list, switch: Event, backward: Event) -> bool:  # type: ignore[type-arg]
+def _chosen(tree: list[Node], switch: Event, module: Value) -> bool:
+    """Whether a branch chooses between this `eval()` and a `train()`: it sets the mode that some value asks for."""
+    for node in nodes_around(tree, switch):
+        if isinstance(node, Branch):
+            events = [event for arm in node.arms for event in walk(arm)]
+            switches = [e for e in events if isinstance(e, ModeSwitch) and covers(e.module, module)]
+            if len(switches) == len(events) and any(e.training is not False for e in switches):
+                return True
+    return False
+
+
+def _share_loop(tree: list[Node], switch: Event, backward: Event) -> bool:
     around = repeats_around(tree, switch)
     return any(loop in around for loop in repeats_around(tree, backward))

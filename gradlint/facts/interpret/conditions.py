@@ -24,6 +24,7 @@ from gradlint.facts.values import (
     Unknown,
     Value,
     integer,
+    merge,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -49,6 +50,30 @@ def _modulus(it: Interpreter, test: Expr) -> int | None:
         if isinstance(part, code.Binary) and part.op == "%":
             return integer(expressions.evaluate(it, part.right))
     return None
+
+
+def narrowed(it: Interpreter, test: Expr) -> tuple[dict[str, Value], dict[str, Value]]:
+    """What local names can still stand for where `isinstance(name, kind)` holds, and where it fails."""
+    if isinstance(test, code.Unary) and test.op == "not":
+        holds, fails = narrowed(it, test.value)
+        return fails, holds
+    if isinstance(test, code.Logic) and test.op == "and":
+        every: dict[str, Value] = {}
+        for part in test.values:
+            every = {**narrowed(it, part)[0], **every}
+        return every, {}
+    if not isinstance(test, code.Call) or not isinstance(test.func, code.Name) or test.func.name != "isinstance":
+        return {}, {}
+    if len(test.arguments) != 2 or not isinstance(test.arguments[0].value, code.Name):
+        return {}, {}
+    name = test.arguments[0].value.name
+    value = it.scope.names.get(name)
+    if not isinstance(value, Choice):
+        return {}, {}
+    kind = expressions.evaluate(it, test.arguments[1].value)
+    passing = [option for option in value.options if is_instance(it, option, kind) is not False]
+    failing = [option for option in value.options if is_instance(it, option, kind) is not True]
+    return {name: merge(passing)} if passing else {}, {name: merge(failing)} if failing else {}
 
 
 def truth(value: Value) -> bool | None:
@@ -139,7 +164,8 @@ def _children(expr: Expr) -> list[Expr]:
 
 
 def _about_gradient(it: Interpreter, test: Expr) -> bool:
-    """`if p.grad is not None` and `if p.requires_grad` in a loop over parameters hold for every parameter that matters."""
+    """`if p.grad is not None` and `if p.requires_grad` in a loop over parameters hold for every parameter that matters.
+    """
     if isinstance(test, code.Logic) and test.op == "and":
         return all(_about_gradient(it, value) for value in test.values)
     if isinstance(test, code.Compare) and len(test.rest) == 1 and test.rest[0][0] in ("is not", "!="):

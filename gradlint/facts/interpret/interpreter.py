@@ -240,7 +240,14 @@ class Interpreter:
         decided, condition = conditions.judge(self, node.test)
         if decided is not None:
             return self.block(node.body if decided else node.orelse)
-        return self.arms(condition, [lambda: self.block(node.body), lambda: self.block(node.orelse)], node.at)
+        holds, fails = conditions.narrowed(self, node.test)
+        actions = [lambda: self._knowing(holds, node.body), lambda: self._knowing(fails, node.orelse)]
+        return self.arms(condition, actions, node.at)
+
+    def _knowing(self, names: dict[str, Value], body: list[Stmt]) -> str | None:
+        for name, value in names.items():
+            self.write(name, value)
+        return self.block(body)
 
     def arms(self, condition: Condition, actions: list[Callable[[], str | None]], at: Span) -> str | None:
         """Run exclusive arms from the same state and merge what goes on after them."""

@@ -63,6 +63,7 @@ from gradlint.facts.values import (
     Value,
     constant,
     is_module,
+    merge,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -314,7 +315,11 @@ def _modules(
     else:
         found = [("", module) for module in modules.walk(receiver)]
     items: list[Value] = [Collection("tuple", [Constant(key, default=True), m]) if named else m for key, m in found]
-    return Collection("list", items, open=not modules.complete(receiver))
+    if modules.complete(receiver):
+        return Collection("list", items)
+    any_module = merge([*(module for _, module in found), it.unknown("module", "item", (receiver,))])
+    element = Collection("tuple", [it.unknown("name", "item"), any_module]) if named else any_module
+    return Collection("list", items, open=True, element=element)
 
 
 def _apply(
@@ -379,9 +384,7 @@ def _backward_hook(
     return it.unknown("handle")
 
 
-def _load(
-    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
-) -> Value:
+def _load(it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     calls.record(it, "Module.load_state_dict", arguments, keywords, receiver, place, receiver=receiver)
     given = argument(arguments, keywords, 0, "state_dict")
     if given is not None:
@@ -454,7 +457,8 @@ def backward(
         via = surely.owner
     it.emit(
         Backward(
-            place, it.frame.function, loss, argument(arguments, keywords, 1, "retain_graph"), argument(arguments, keywords, 2, "create_graph"),
+            place, it.frame.function, loss, argument(arguments, keywords, 1, "retain_graph"),
+            argument(arguments, keywords, 2, "create_graph"),
             via, scaled or via is not None, keywords.get("inputs"),
         )
     )  # fmt: skip
@@ -497,11 +501,7 @@ def _tensor(
             receiver.roots, receiver.mystery, receiver.cuts, receiver.sources = found.roots, False, found.cuts, ()
         return found
     stored = receiver.parameter or (receiver.owner is not None and any(cut.kind == "data" for cut in receiver.cuts))
-    if (
-        stored
-        and name.endswith("_")
-        and initialisers.in_place(it, receiver, name, arguments, keywords, place)
-    ):
+    if stored and name.endswith("_") and initialisers.in_place(it, receiver, name, arguments, keywords, place):
         return receiver
     if name.endswith("_") and not name.startswith("_") and name not in ("requires_grad_", "detach_"):
         tensors.changed_in_place(it, receiver, f".{name}()", place)
@@ -569,7 +569,10 @@ def _tensor(
 def _stays(arguments: Arguments, keywords: Keywords) -> bool:
     """Whether `.to(…)` moves nothing: parameters are made on the CPU in single precision."""
     targets = [*arguments, *keywords.values()]
-    same = [constant(t) == "cpu" or (isinstance(t, External) and t.name in ("torch.float32", "torch.float")) for t in targets]
+    same = [
+        constant(t) == "cpu" or (isinstance(t, External) and t.name in ("torch.float32", "torch.float"))
+        for t in targets
+    ]
     return bool(targets) and all(same)
 
 
