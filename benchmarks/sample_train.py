@@ -1,4 +1,4 @@
-"""A training script of ordinary length; `speed.py` times gradlint on it and repeats its last part to make long files."""
+"""A training script of ordinary length: `speed.py` times gradlint on it, and on its last part many times over."""
 
 import argparse
 

@@ -1,7 +1,8 @@
-"""What linting costs beside other linters, all in one run on the same trees: `python benchmarks/speed.py [--scripts DIR]`.
+"""What linting costs beside other linters, all in one run on the same trees: `python benchmarks/speed.py [--scripts
+DIR]`.
 
-Each command runs as a whole process; CPU seconds (user and system, children included), wall seconds and peak memory come
-from the operating system's own account of the finished process. The figures to quote are the ratios.
+Each command runs as a whole process; CPU seconds (user and system, children included), wall seconds and peak memory
+come from the operating system's own account of the finished process. The figures to quote are the ratios.
 """
 
 from __future__ import annotations
@@ -98,7 +99,10 @@ def compare(title: str, tree: Path, skip: Sequence[str] = (), runs: int = RUNS) 
             results[name] = measure(command, runs, before)
             base = results.get("gradlint cold")
             ratio = f"{results[name].cpu / base.cpu:.2f}" if base is not None else ""
-            print(f"| {name} | {results[name].cpu:.2f} | {results[name].wall:.2f} | {results[name].peak:.0f} | {ratio} |", flush=True)
+            print(
+                f"| {name} | {results[name].cpu:.2f} | {results[name].wall:.2f} | {results[name].peak:.0f} | {ratio} |",
+                flush=True,
+            )
     return results
 
 
@@ -118,10 +122,17 @@ def latency() -> None:
             ("python -c 'import libcst'", [sys.executable, "-c", "import libcst"], None),
             ("training script, cold", [*run, "--no-cache"], None),
             ("training script, unchanged", run, run),
-            ("file without training code, cold", [sys.executable, "-m", "gradlint", str(plain), "--isolated", "--no-cache"], None),
+            (
+                "file without training code, cold",
+                [sys.executable, "-m", "gradlint", str(plain), "--isolated", "--no-cache"],
+                None,
+            ),
         ]
         lines = SCRIPT.read_text("utf-8").count("\n")
-        print(f"\n## One file ({lines} lines)\n\n| command | CPU s | × python -c pass | × import libcst |\n| --- | ---: | ---: | ---: |")
+        print(
+            f"\n## One file ({lines} lines)\n\n| command | CPU s | × python -c pass | × import libcst |\n"
+            "| --- | ---: | ---: | ---: |"
+        )
         costs = {name: measure(command, 7, before) for name, command, before in rows}
     for name, cost in costs.items():
         bare, libcst = costs["python -c pass"].cpu, costs["python -c 'import libcst'"].cpu
@@ -136,7 +147,9 @@ def growth() -> None:
         bare = measure([sys.executable, "-m", "gradlint", "version"], 3).cpu
         for target in (1_000, 10_000, 50_000):
             copies = target // block.count("\n")
-            text = "import torch\nfrom torch import nn\n" + "".join(block.replace("NAME", str(i)) for i in range(copies))
+            text = "import torch\nfrom torch import nn\n" + "".join(
+                block.replace("NAME", str(i)) for i in range(copies)
+            )
             path = Path(folder) / f"big{target}.py"
             path.write_text(text, "utf-8")
             cost = measure([sys.executable, "-m", "gradlint", str(path), "--isolated", "--no-cache"], 1)
@@ -148,10 +161,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scripts", type=Path, help="a folder of training scripts (about 100 files)")
     parser.add_argument("--library", type=Path, help="a folder full of modules, as an installed torch")
-    parser.add_argument("--plain", type=Path, default=Path(sysconfig.get_path("stdlib")) / "asyncio", help="a folder without torch")
+    parser.add_argument(
+        "--plain", type=Path, default=Path(sysconfig.get_path("stdlib")) / "asyncio", help="a folder without torch"
+    )
     parser.add_argument("--runs", type=int, default=RUNS)
     given = parser.parse_args()
-    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}, {time.strftime('%Y-%m-%d')}")
+    print(
+        f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, "
+        f"{platform.machine()}, {time.strftime('%Y-%m-%d')}"
+    )
     latency()
     growth()
     if given.scripts:

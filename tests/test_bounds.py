@@ -51,8 +51,11 @@ def _calls(text: str) -> int:
 
 
 def _branches(count: int) -> str:
-    arms = "".join(f"        if mode == {i}:\n            loss = loss * 2\n            opt.step()\n" for i in range(count))
-    return f"{HEAD}def train(model, opt, loader, mode):\n    for x in loader:\n        loss = model(x)\n{arms}        loss.backward()\n"
+    arms = "".join(
+        f"        if mode == {i}:\n            loss = loss * 2\n            opt.step()\n" for i in range(count)
+    )
+    head = f"{HEAD}def train(model, opt, loader, mode):\n    for x in loader:\n        loss = model(x)\n"
+    return f"{head}{arms}        loss.backward()\n"
 
 
 def _functions(count: int) -> str:
@@ -67,17 +70,24 @@ def test_cost_is_linear(make: object) -> None:
 
 @pytest.mark.parametrize(
     "literal",
-    ["[" + ", ".join(map(str, range(300_000))) + "]", "'" + "x" * 5_000_000 + "'", "{" + ", ".join(f"{i}: [{i}]" for i in range(90_000)) + "}"],
+    [
+        "[" + ", ".join(map(str, range(300_000))) + "]",
+        "'" + "x" * 5_000_000 + "'",
+        "{" + ", ".join(f"{i}: [{i}]" for i in range(90_000)) + "}",
+    ],
     ids=["list", "string", "dict"],
 )
 def test_a_long_table_hides_nothing_after_it(literal: str) -> None:
-    facts = _facts(f"{HEAD}DATA = {literal}\nmodel = nn.Linear(1, 1)\nopt = torch.optim.Adam(model.parameters(), lr=0.5)\n")
+    facts = _facts(
+        f"{HEAD}DATA = {literal}\nmodel = nn.Linear(1, 1)\nopt = torch.optim.Adam(model.parameters(), lr=0.5)\n"
+    )
     assert [optimizer.place.at[0] for optimizer in facts.optimizers] == [5]
 
 
 def test_helpers_that_call_each_other_end() -> None:
     helpers = "".join(
-        f"def f{i}(opt):\n    f{(i + 1) % 200}(opt)\n    f{(i * 7 + 3) % 200}(opt)\n    opt.step()\n\n" for i in range(200)
+        f"def f{i}(opt):\n    f{(i + 1) % 200}(opt)\n    f{(i * 7 + 3) % 200}(opt)\n    opt.step()\n\n"
+        for i in range(200)
     )
     facts = _facts(f"{HEAD}{helpers}model = nn.Linear(1, 1)\nf0(torch.optim.SGD(model.parameters(), lr=0.1))\n")
     assert len(facts.optimizers) == 1

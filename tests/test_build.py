@@ -53,7 +53,12 @@ def test_calls_and_attributes_stand_where_ast_says(expression: str) -> None:
     for kind, twin in ((code.Call, ast.Call), (code.Attribute, ast.Attribute), (code.Subscript, ast.Subscript)):
         ours = sorted(node.at for node in _nodes(program) if isinstance(node, kind) and node.at)
         theirs = sorted(
-            (n.lineno, _column(text, n.lineno, n.col_offset), n.end_lineno, _column(text, n.end_lineno, n.end_col_offset))
+            (
+                n.lineno,
+                _column(text, n.lineno, n.col_offset),
+                n.end_lineno,
+                _column(text, n.end_lineno, n.end_col_offset),
+            )
             for n in ast.walk(ast.parse(text))
             if isinstance(n, twin)
         )
@@ -95,6 +100,9 @@ def test_a_long_sum_needs_no_deep_stack() -> None:
 
 
 def test_only_statements_that_can_matter_are_kept() -> None:
-    text = "import torch\n\ndef plain(a):\n    return helper(a)\n\ndef helper(a):\n    return a\n\ndef train(o):\n    o.step(helper)\n"
+    text = (
+        "import torch\n\ndef plain(a):\n    return helper(a)\n\ndef helper(a):\n    return a\n\n"
+        "def train(o):\n    o.step(helper)\n"
+    )
     kept = [node.name for node in Outline(text, "x.py").program().body if isinstance(node, code.Function)]
     assert kept == ["helper", "train"]

@@ -1,4 +1,6 @@
-"""The semantic model of whole scripts, against descriptions that were checked by hand with the `.md` beside each script."""
+"""The semantic model of whole scripts, against descriptions that were checked by hand with the `.md` beside each
+script.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,9 @@ from gradlint.facts.protocol import Machine, State, repeats_around
 from gradlint.facts.values import Tensor, is_module
 from gradlint.options import Options
 
-_EVALUATION = frozenset({"val", "valid", "validate", "validation", "test", "testing", "eval", "evaluate", "evaluation", "dev"})
+_EVALUATION = frozenset(
+    {"val", "valid", "validate", "validation", "test", "testing", "eval", "evaluate", "evaluation", "dev"}
+)
 
 
 class _Mode(Machine):
@@ -40,7 +42,12 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         for judgement in _Mode().run(run.tree):
             backward = judgement.origin
             loop = _evaluation_loop(run, backward)
-            if judgement.verdict != "sure" or not isinstance(backward, Backward) or loop is None or backward.place in seen:
+            if (
+                judgement.verdict != "sure"
+                or not isinstance(backward, Backward)
+                or loop is None
+                or backward.place in seen
+            ):
                 continue
             if not any(relations.reaches(backward, optimizer) for optimizer in trained) or _of_inputs(loop, backward):
                 continue
@@ -48,7 +55,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             steps = any(isinstance(e, OptimizerStep) for e in walk(loop.body))
             values = {
                 "loop": loop.hint,
-                "consequence": " and the step trains on its data" if steps else ": its gradients are left for the next training step",
+                "consequence": " and the step trains on its data"
+                if steps
+                else ": its gradients are left for the next training step",
             }
             yield Finding("backward-in-validation", backward.place.path, Range(*backward.place.at), values)
 
@@ -63,6 +72,10 @@ def _evaluation_loop(run: Run, backward: Event) -> Repeat | None:
 
 def _of_inputs(loop: Repeat, backward: Backward) -> bool:
     """Whether the loop asks for gradients of something that is no module: an input, a latent, a perturbation."""
-    switched = any(isinstance(e, Freeze) and e.trainable is not False and not is_module(e.target) for e in walk(loop.body))
-    leaves = backward.tensor is not None and any(isinstance(root, Tensor) and root.owner in (None, root) for root in backward.tensor.roots)
+    switched = any(
+        isinstance(e, Freeze) and e.trainable is not False and not is_module(e.target) for e in walk(loop.body)
+    )
+    leaves = backward.tensor is not None and any(
+        isinstance(root, Tensor) and root.owner in (None, root) for root in backward.tensor.roots
+    )
     return switched or leaves

@@ -10,8 +10,8 @@ from gradlint.options import Options
 
 _PREFIX = "torch.nn.init."
 _OLD = frozenset({
-    "uniform", "normal", "constant", "eye", "dirac", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal",
-    "sparse",
+    "uniform", "normal", "constant", "eye", "dirac", "xavier_uniform", "xavier_normal", "kaiming_uniform",
+    "kaiming_normal", "orthogonal", "sparse",
 })  # fmt: skip
 
 

@@ -10,7 +10,8 @@ from gradlint.facts.updates import updates
 from gradlint.options import Options
 
 _CUTS = {
-    "detach": ".detach()", "data": ".data", "item": ".item()", "tensor": "torch.tensor()", "numpy": ".numpy()", "tolist": ".tolist()",
+    "detach": ".detach()", "data": ".data", "item": ".item()", "tensor": "torch.tensor()", "numpy": ".numpy()",
+    "tolist": ".tolist()",
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         later = {id(base) for call in added if call.receiver is optimizer for base in bases(call.arguments[0])}
         own = [base for base in bases(optimizer) if id(base) not in later]
         shared = next((a for i, a in enumerate(own) for b in own[i + 1 :] if related(a, b)), None)
-        if shared is not None and optimizer.known:
+        if shared is not None and optimizer.known and not optimizer.alternatives:
             yield _finding(facts, optimizer.place, shared, "one group", "another", _RAISES)
     for call in added:
         if isinstance(call.receiver, Optimizer):

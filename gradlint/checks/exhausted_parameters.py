@@ -64,7 +64,11 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             machine = _Reading(iterator, spent.get(iterator))
             for judgement in machine.run(run.tree):
                 origin, earlier = judgement.origin, judgement.bad[:1]
-                again = any(first is origin for first in judgement.bad) and not judgement.unsure and _each_round(run, origin)
+                again = (
+                    any(first is origin for first in judgement.bad)
+                    and not judgement.unsure
+                    and _each_round(run, origin)
+                )
                 if earlier and (judgement.verdict == "sure" or again or options.strict) and isinstance(origin, Exhaust):
                     name, line = facts.name_of(iterator, "the iterator"), earlier[0].place.at[0]
                     yield Finding(

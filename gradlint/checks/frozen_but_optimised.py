@@ -40,7 +40,8 @@ def _judge(
     if not all(_covered(value, frozen) for value in held) or any(_concerns(free, held) for free in freed):
         return
     values: dict[str, str | int | float] = {
-        "optimizer": facts.name_of(optimizer, optimizer.name), "module": facts.name_of(held[0], getattr(held[0], "name", "the model")),
+        "optimizer": facts.name_of(optimizer, optimizer.name),
+        "module": facts.name_of(held[0], getattr(held[0], "name", "the model")),
         "line": frozen[-1].place.at[0],
     }  # fmt: skip
     yield Finding("frozen-but-optimised", event.place.path, Range(*event.place.at), values)

@@ -1,4 +1,4 @@
-"""GL226: gradients that keep their graph because they are zeroed by hand, and outputs that a forward or hook collects."""
+"""GL226: gradients that keep their graph since they are zeroed by hand, and outputs that a forward or hook collects."""
 
 from __future__ import annotations
 

@@ -53,8 +53,10 @@ def _own(clip: ClipGrad) -> bool:
 
 def _guarded(limit: Value | None, tests: list[str]) -> bool:
     """Whether a setting that can be changed from outside is tested around its use: `if args.clip > 0:`."""
-    return isinstance(limit, Constant) and limit.default and any(
-        repr(limit.value) in test.rpartition("|")[2].split(",") for test in tests
+    return (
+        isinstance(limit, Constant)
+        and limit.default
+        and any(repr(limit.value) in test.rpartition("|")[2].split(",") for test in tests)
     )
 
 

@@ -1,4 +1,4 @@
-"""GL117: an optimizer that evaluates the loss itself, stepped without a closure or with one that leaves something out."""
+"""GL117: an optimizer that evaluates the loss itself, stepped without a closure or with one that lacks something."""
 
 from __future__ import annotations
 
@@ -31,7 +31,12 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         steps = [e for e in walk(run.tree) if isinstance(e, OptimizerStep)]
         for step in steps:
             optimizer = step.optimizer
-            if not isinstance(optimizer, Optimizer) or not optimizer.closure or optimizer.managed or step.via is not None:
+            if (
+                not isinstance(optimizer, Optimizer)
+                or not optimizer.closure
+                or optimizer.managed
+                or step.via is not None
+            ):
                 continue
             # Where one line steps one of several optimizers, which of them it is hangs on the branch.
             if any(other.place == step.place and other.optimizer is not optimizer for other in steps):
@@ -40,7 +45,11 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             if found is not None and found[0] not in seen:
                 place, problem = found
                 seen.add(place)
-                values = {"optimizer": facts.name_of(optimizer, "optimizer"), "kind": optimizer.name, "problem": problem}
+                values = {
+                    "optimizer": facts.name_of(optimizer, "optimizer"),
+                    "kind": optimizer.name,
+                    "problem": problem,
+                }
                 yield Finding("missing-closure", place.path, Range(*place.at), values)
 
 
@@ -68,7 +77,10 @@ def _problem(tree: list[Node], step: OptimizerStep) -> tuple[Place, str] | None:
 
 
 def _returns(body: list[Node]) -> bool:
-    return any((isinstance(n, Exit) and n.kind == "return") or (isinstance(n, Branch) and any(map(_returns, n.arms))) for n in body)
+    return any(
+        (isinstance(n, Exit) and n.kind == "return") or (isinstance(n, Branch) and any(map(_returns, n.arms)))
+        for n in body
+    )
 
 
 def _before(nodes: list[Node], step: Event) -> list[Node]:

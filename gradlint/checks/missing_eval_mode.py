@@ -51,5 +51,7 @@ def _left_to_caller(facts: TrainingFacts, evaluation: Evaluation) -> bool:
     """Whether another way into the code switches the module to eval mode and may lead here."""
     own = walk(evaluation.run.tree)
     here = any(isinstance(e, Backward) and e.tensor is not None and evaluation.module in e.tensor.roots for e in own)
-    switches = [e for run in facts.runs if run is not evaluation.run for e in walk(run.tree) if isinstance(e, ModeSwitch)]
+    switches = [
+        e for run in facts.runs if run is not evaluation.run for e in walk(run.tree) if isinstance(e, ModeSwitch)
+    ]
     return not here and any(e.training is not True and covers(e.module, evaluation.module) for e in switches)

@@ -63,7 +63,11 @@ class _Clearing(Machine):
             reached = reached and self._fills_rest(event, used)
             if used is not None and used.stale is None and reached is not False:
                 return replace(used, stale=event)
-        elif self._renews(event) and isinstance(event, (ZeroGrad, GradEdit)) and relations.clears(event.target, self.optimizer) is not False:
+        elif (
+            self._renews(event)
+            and isinstance(event, (ZeroGrad, GradEdit))
+            and relations.clears(event.target, self.optimizer) is not False
+        ):
             if used is None:
                 return "clean"
             held = relations.owners(self.optimizer) or []

@@ -30,7 +30,8 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             continue
         owner = call.forward_of.name if call.forward_of is not None else call.function
         values: dict[str, str | int | float] = {
-            "layer": getattr(module, "name", "layer"), "place": "call" if call.forward_of is not None else "iteration", "owner": owner,
+            "layer": getattr(module, "name", "layer"), "place": "call" if call.forward_of is not None else "iteration",
+            "owner": owner,
             "parameters": "parameters",
         }  # fmt: skip
         yield Finding("module-created-in-forward", call.place.path, Range(*call.place.at), values)

@@ -11,9 +11,9 @@ from gradlint.facts.values import Gradient, Instance, Unknown, Value, is_module
 from gradlint.options import Options
 
 _PURE = frozenset({
-    "clamp", "clip", "clamp_min", "clamp_max", "mul", "multiply", "div", "divide", "true_divide", "add", "sub", "subtract", "neg",
-    "nan_to_num", "sign", "where", "masked_fill", "lerp", "addcmul", "round", "zeros_like", "operator", "to", "half", "float",
-    "clone", "renorm", "abs", "sqrt", "fill",
+    "clamp", "clip", "clamp_min", "clamp_max", "mul", "multiply", "div", "divide", "true_divide", "add", "sub",
+    "subtract", "neg", "nan_to_num", "sign", "where", "masked_fill", "lerp", "addcmul", "round", "zeros_like",
+    "operator", "to", "half", "float", "clone", "renorm", "abs", "sqrt", "fill",
 })  # fmt: skip
 
 

@@ -33,7 +33,8 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             module = update.starves(cut)
             if module is not None:
                 values: dict[str, str | int | float] = {
-                    "op": cut.kind.removeprefix(_MARK), "module": facts.name_of(module, "the model"), "loss": update.loss.hint or "loss",
+                    "op": cut.kind.removeprefix(_MARK), "module": facts.name_of(module, "the model"),
+                    "loss": update.loss.hint or "loss",
                 }  # fmt: skip
                 yield Finding("non-differentiable-op", cut.place.path, Range(*cut.place.at), values)
                 break

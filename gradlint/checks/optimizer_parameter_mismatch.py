@@ -41,7 +41,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         called = {e.module for e in inside if isinstance(e, Forward)}
         steps = list(dict.fromkeys(e.optimizer for e in inside if isinstance(e, OptimizerStep)))
         for backward in (e for e in inside if isinstance(e, Backward)):
-            missing = [root for root in _roots(backward) if root in called and _forgotten(root, list(optimizers), events)]
+            missing = [
+                root for root in _roots(backward) if root in called and _forgotten(root, list(optimizers), events)
+            ]
             optimizer = _responsible(backward, steps)
             if missing and optimizer is not None and optimizer.place not in seen:
                 seen.add(optimizer.place)
@@ -79,7 +81,9 @@ def _explains(event: Event, module: Value) -> bool:
         return relations.within(module, event.module)
     if isinstance(event, Rebind):
         return event.new is module or event.owner is module
-    return isinstance(event, Escape) and any(relations.holds(value, module) or relations.within(module, value) for value in event.values)
+    return isinstance(event, Escape) and any(
+        relations.holds(value, module) or relations.within(module, value) for value in event.values
+    )
 
 
 def _responsible(backward: Backward, steps: list[Value]) -> Optimizer | None:

@@ -65,7 +65,11 @@ def _rebuilt(facts: TrainingFacts, loop: Repeat, built: Construct, optimizer: Op
         return False
     if any(isinstance(e, LoadSnapshot) or (isinstance(e, Escape) and _RENEWS.search(e.callee)) for e in events):
         return False
-    if any(call.name == "Module.apply" or call.name.startswith("torch.nn.init.") for call in facts.calls if loop.number in call.repeats):
+    if any(
+        call.name == "Module.apply" or call.name.startswith("torch.nn.init.")
+        for call in facts.calls
+        if loop.number in call.repeats
+    ):
         return False
     return all(_is_training_loop(facts, loop, repeats_around(loop.body, step)) for step in steps)
 
@@ -75,7 +79,9 @@ def _stays(facts: TrainingFacts, loop: Repeat, part: Value) -> bool:
     if isinstance(part, (Tensor, Optimizer)):
         return False
     inside = {loop.number}
-    return facts.born.get(id(part)) not in inside and not (isinstance(part, Unknown) and part.origin in ("item", "call"))
+    return facts.born.get(id(part)) not in inside and not (
+        isinstance(part, Unknown) and part.origin in ("item", "call")
+    )
 
 
 def _is_training_loop(facts: TrainingFacts, loop: Repeat, inner: list[Repeat]) -> bool:
@@ -106,7 +112,10 @@ def _unconditional(nodes: list[Node], built: Event) -> bool:
         if isinstance(node, Branch):
             for arm in node.arms:
                 if any(e is built for e in walk(arm)):
-                    builds = [any(isinstance(e, Construct) and isinstance(e.value, Optimizer) for e in walk(a)) for a in node.arms]
+                    builds = [
+                        any(isinstance(e, Construct) and isinstance(e.value, Optimizer) for e in walk(a))
+                        for a in node.arms
+                    ]
                     return all(builds) and _unconditional(arm, built)
         elif isinstance(node, (Call, Within, Repeat)) and any(e is built for e in walk(node.body)):
             return _unconditional(node.body, built)

@@ -27,7 +27,11 @@ class _Held(Machine):
         if isinstance(event, Construct) and isinstance(event.value, Optimizer):
             if event.value is self.optimizer:
                 return "built"
-            return "built" if isinstance(state, Rebind) and relations.overlap(state.new, event.value) is not False else state
+            return (
+                "built"
+                if isinstance(state, Rebind) and relations.overlap(state.new, event.value) is not False
+                else state
+            )
         if isinstance(event, Rebind) and state == "built" and self._holds(event):
             return event
         if isinstance(event, Backward) and isinstance(state, Rebind):
@@ -37,7 +41,9 @@ class _Held(Machine):
         return state
 
     def _holds(self, event: Rebind) -> bool:
-        """Whether what is replaced belongs to the optimizer and what comes does not; a forward that builds is another matter."""
+        """Whether what is replaced belongs to the optimizer and what comes does not; a forward that builds is another
+        matter.
+        """
         if event.function.rpartition(".")[2] == "forward":
             return False
         old = any(event.old is source for source in relations.sources(self.optimizer) or [])

@@ -35,7 +35,8 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                     continue
                 seen.add(event.place)
                 values: dict[str, str | int | float] = {
-                    "target": facts.name_of(event.target, "the module"), "optimizer": facts.name_of(optimizer, optimizer.name),
+                    "target": facts.name_of(event.target, "the module"),
+                    "optimizer": facts.name_of(optimizer, optimizer.name),
                     "line": optimizer.place.at[0],
                 }  # fmt: skip
                 yield Finding("requires-grad-after-optimizer", event.place.path, Range(*event.place.at), values)

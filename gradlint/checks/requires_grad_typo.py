@@ -13,7 +13,8 @@ from gradlint.options import Options
 
 _MEANT = "requires_grad"
 _ALIKE = 0.8
-"""Ratcliff-Obershelp similarity: `require_gradient` 0.83, `required_grad` 0.92; other tensor attributes stay below 0.5."""
+"""Ratcliff-Obershelp similarity: `require_gradient` 0.83, `required_grad` 0.92; other tensor attributes stay below 0.5.
+"""
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:

@@ -31,6 +31,11 @@ def _keeps(event: Backward) -> bool:
     return isinstance(event.loss, Tensor) and bool(event.loss.roots)
 
 
+def _may_reach(loss: object, graph: set[int]) -> bool:
+    """Whether a backward from `loss` walks the graph, or may do so unseen."""
+    return not isinstance(loss, Tensor) or loss.mystery or bool(graph & ancestry(loss).keys())
+
+
 def _used_again(facts: TrainingFacts, run: Run, event: Backward) -> bool:
     """Whether something else walks the graph of `event`, before or after it, or may do so unseen."""
     graph = {key for key, part in ancestry(event.loss).items() if _inner(part)}
@@ -43,16 +48,16 @@ def _used_again(facts: TrainingFacts, run: Run, event: Backward) -> bool:
     if not forwards or any(id(forward) not in inside for forward in forwards):
         return True
     for other in walk(scope):
-        if isinstance(other, Backward) and other is not event:
-            if not isinstance(other.loss, Tensor) or other.loss.mystery or graph & ancestry(other.loss).keys():
-                return True
+        if isinstance(other, Backward) and other is not event and _may_reach(other.loss, graph):
+            return True
         if isinstance(other, Escape) and any(graph & ancestry(value).keys() for value in other.values):
             return True
     for call in facts.calls:
-        if call.name == "torch.autograd.grad" and call.arguments:
-            # A function that several runs enter has its calls kept once: then the place decides.
-            if call.function == event.function or graph & ancestry(call.arguments[0]).keys():
-                return True
+        # A function that several runs enter has its calls kept once: then the place decides.
+        if (call.name == "torch.autograd.grad" and call.arguments) and (
+            call.function == event.function or graph & ancestry(call.arguments[0]).keys()
+        ):
+            return True
     return any(graph & ancestry(carried.state).keys() for carried in facts.carried)
 
 

@@ -12,9 +12,11 @@ from gradlint.facts.values import Collection, Constant, Scheduler, Steps, Unknow
 from gradlint.options import Options
 
 _LENGTHS = {
-    "CosineAnnealingLR": (1, "T_max"), "LinearLR": (3, "total_iters"), "PolynomialLR": (1, "total_iters"), "StepLR": (1, "step_size"),
+    "CosineAnnealingLR": (1, "T_max"), "LinearLR": (3, "total_iters"), "PolynomialLR": (1, "total_iters"),
+    "StepLR": (1, "step_size"),
     "OneCycleLR": (2, "total_steps"), "MultiStepLR": (1, "milestones"),
-    "get_cosine_schedule_with_warmup": (2, "num_training_steps"), "get_linear_schedule_with_warmup": (2, "num_training_steps"),
+    "get_cosine_schedule_with_warmup": (2, "num_training_steps"),
+    "get_linear_schedule_with_warmup": (2, "num_training_steps"),
     "get_polynomial_decay_schedule_with_warmup": (2, "num_training_steps"),
     "get_cosine_with_hard_restarts_schedule_with_warmup": (2, "num_training_steps"),
 }  # fmt: skip
@@ -37,7 +39,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             if found is None or not unit or unit == found[0]:
                 continue
             seen.add(event.place)
-            late = "it never leaves its beginning" if unit == "batch" else "it has run through before the first epochs end"
+            late = (
+                "it never leaves its beginning" if unit == "batch" else "it has run through before the first epochs end"
+            )
             values = {
                 "scheduler": facts.name_of(scheduler, "scheduler"),
                 "unit": {"batch": "batches", "epoch": "epochs"}[unit],
@@ -72,7 +76,11 @@ def _unit(scheduler: Scheduler, epochs: Repeat) -> str:
         length = scheduler.arguments[position]
     if isinstance(length, Unknown) and length.origin == "length":
         return "batch"
-    bound = epochs.over.arguments[-1] if isinstance(epochs.over, Steps) and epochs.over.kind == "range" and epochs.over.arguments else None
+    bound = (
+        epochs.over.arguments[-1]
+        if isinstance(epochs.over, Steps) and epochs.over.kind == "range" and epochs.over.arguments
+        else None
+    )
     return "epoch" if length is not None and bound is not None and _counts(length, bound) else ""
 
 

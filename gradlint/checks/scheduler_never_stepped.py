@@ -37,13 +37,17 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 
 def _judged(facts: TrainingFacts, run: Run, scheduler: Scheduler) -> bool:
-    """Whether the code that would step it can be seen: the run that builds it trains, or a framework takes what it returns."""
+    """Whether the code that would step it can be seen: the run that builds it trains, or a framework takes what it
+    returns.
+    """
     if run.managed:
         return run.name.endswith(".configure_optimizers")
     steps = [e for e in walk(run.tree) if isinstance(e, OptimizerStep)]
     if not any(e.optimizer is scheduler.optimizer for e in steps):
         return False
-    return not any(write.value is scheduler and isinstance(write.owner, Instance) and write.owner.assumed for write in facts.writes)
+    return not any(
+        write.value is scheduler and isinstance(write.owner, Instance) and write.owner.assumed for write in facts.writes
+    )
 
 
 def _part(facts: TrainingFacts, scheduler: Scheduler) -> bool:

@@ -15,7 +15,12 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     seen: set[object] = set()
     for run in facts.runs:
         for meal in meals(run):
-            if "early" not in meal.kinds or meal.kinds & {"fed", "wiped"} or meal.backward is None or meal.step.place in seen:
+            if (
+                "early" not in meal.kinds
+                or meal.kinds & {"fed", "wiped"}
+                or meal.backward is None
+                or meal.step.place in seen
+            ):
                 continue
             seen.add(meal.step.place)
             values: dict[str, str | int | float] = {

@@ -11,7 +11,8 @@ from gradlint.facts.values import Parameters, number
 from gradlint.options import Options
 
 _FALLING = frozenset({
-    "StepLR", "MultiStepLR", "ExponentialLR", "CosineAnnealingLR", "PolynomialLR", "ReduceLROnPlateau", "CosineAnnealingWarmRestarts",
+    "StepLR", "MultiStepLR", "ExponentialLR", "CosineAnnealingLR", "PolynomialLR", "ReduceLROnPlateau",
+    "CosineAnnealingWarmRestarts",
 })  # fmt: skip
 """Schedulers that begin at the optimizer's learning rate."""
 

@@ -37,7 +37,8 @@ def _judge(facts: TrainingFacts, definition: ModuleDef, write: AttributeWrite) -
     kind = container.kind if isinstance(container, Collection) else "dict"
     open_ended = isinstance(container, (Collection, Mapping)) and container.open
     values: dict[str, str | int | float] = {
-        "attribute": write.name, "count": "several" if open_ended else len(hidden), "container": kind, "module": instance.name,
+        "attribute": write.name, "count": "several" if open_ended else len(hidden), "container": kind,
+        "module": instance.name,
     }  # fmt: skip
     return Finding("unregistered-submodule", write.place.path, Range(*write.place.at), values)
 

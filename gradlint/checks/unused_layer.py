@@ -11,8 +11,8 @@ from gradlint.facts.values import Layer, is_module
 from gradlint.options import Options
 
 _BY_NAME = frozenset({
-    "getattr", "children", "named_children", "modules", "named_modules", "_modules", "get_submodule", "__dict__", "vars",
-    "attrgetter", "__getattr__", "get_parameter",
+    "getattr", "children", "named_children", "modules", "named_modules", "_modules", "get_submodule", "__dict__",
+    "vars", "attrgetter", "__getattr__", "get_parameter",
 })  # fmt: skip
 """Ways to reach a layer without writing its name."""
 
@@ -22,11 +22,12 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     if _BY_NAME & facts.mentions:
         return
     for definition in facts.modules:
-        if not _closed(definition):
+        if not _closed(definition) or _BY_NAME & definition.mentions:
             continue
+        mentioned = facts.mentions | definition.mentions
         for name, place in definition.instance.assigned.items():
             layer = definition.instance.attributes.get(name)
-            if layer is None or not is_module(layer) or name in facts.mentions or not has_parameters(layer):
+            if layer is None or not is_module(layer) or name in mentioned or not has_parameters(layer):
                 continue
             shared = [
                 other for other, value in definition.instance.attributes.items() if value is layer and other != name
@@ -34,7 +35,8 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             if shared or place.path != facts.path:
                 continue
             values: dict[str, str | int | float] = {
-                "attribute": name, "layer": layer.name if isinstance(layer, Layer) else getattr(layer, "name", "module"),
+                "attribute": name,
+                "layer": layer.name if isinstance(layer, Layer) else getattr(layer, "name", "module"),
                 "module": definition.instance.name, "parameters": "parameters",
             }  # fmt: skip
             yield Finding("unused-layer", place.path, Range(*place.at), values)

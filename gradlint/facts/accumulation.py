@@ -125,4 +125,3 @@ def _path(nodes: list[Node], step: Event) -> list[Condition] | None:
             if inner is not None:
                 return [*before, *inner]
     return None
-

@@ -104,7 +104,7 @@ class _Lowering:
         return self.block(body.body, twins)
 
     def header(self, twin: ast.stmt, lower: Callable[[], Any]) -> Any:
-        """Run `lower` with the spans of this statement's own expressions; once more with its own span if they disagree."""
+        """Run `lower` with the spans of the statement's own expressions; once more with its own span if they disagree."""
         self._spans = positions.in_order(positions.header_parts(twin), self._lines)
         self._next, self._fallback = 0, None
         result = lower()
@@ -151,7 +151,9 @@ class _Lowering:
             return self._parts(node, at)
         outer, self._fallback = self._fallback, at
         parts: list[Expr] = [
-            code.Literal(piece.value, None) if isinstance(piece, cst.FormattedStringText) else self.expr(piece.expression)
+            code.Literal(piece.value, None)
+            if isinstance(piece, cst.FormattedStringText)
+            else self.expr(piece.expression)
             for piece in node.parts
         ]
         self._fallback = outer
@@ -295,7 +297,9 @@ class _Lowering:
 
     def evaluate(self, node: cst.Expr, twin: ast.stmt) -> list[Stmt]:
         value = self.header(twin, lambda: self.expr(node.value))
-        idle = isinstance(value, code.Literal) or (isinstance(value, code.Other) and not value.parts and value.kind != "yield")
+        idle = isinstance(value, code.Literal) or (
+            isinstance(value, code.Other) and not value.parts and value.kind != "yield"
+        )
         return [] if idle else [code.Evaluate(value, self._lines.span(twin))]
 
     def assign(self, node: cst.Assign, twin: ast.stmt) -> list[Stmt]:

@@ -1,14 +1,15 @@
 """The program as plain data: what the single pass over the CST keeps of a file.
 
-Every node is a small record without syntax objects, so a file's `Program` can be cached and interpreted again when another
-file changes. `at` is `(line, column, end_line, end_column)`, 1-based, end exclusive, or None where no position was kept.
+Every node is a small record without syntax objects, so a file's `Program` can be cached and interpreted again when
+another file changes. `at` is `(line, column, end_line, end_column)`, 1-based, end exclusive, or None where no position
+was kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, Union
+from typing import Any
 
 Span = tuple[int, int, int, int]
 
@@ -36,7 +37,9 @@ class Attribute:
 
 @dataclass(slots=True, eq=False)
 class Argument:
-    """One argument of a call: positional, `name=value`, `*value` (star "*") or `**value` (star "**"); `at` spans a keyword."""
+    """One argument of a call: positional, `name=value`, `*value` (star "*") or `**value` (star "**"); `at` spans a
+    keyword.
+    """
 
     name: str | None
     value: Expr
@@ -160,10 +163,10 @@ class Other:
     parts: list[Expr]
 
 
-Expr = Union[
-    Literal, Name, Attribute, Call, Subscript, Slice, Binary, Unary, Compare, Logic, Conditional, Sequence, Star,
-    DictDisplay, Comprehension, Lambda, Walrus, Other,
-]  # fmt: skip
+Expr = (
+    Literal | Name | Attribute | Call | Subscript | Slice | Binary | Unary | Compare | Logic | Conditional |
+    Sequence | Star | DictDisplay | Comprehension | Lambda | Walrus | Other
+)  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)
@@ -327,10 +330,10 @@ class Scoped:
     at: Span
 
 
-Stmt = Union[
-    Evaluate, Assign, Annotated, Augmented, If, For, While, With, Try, Match, Function, Class, Return, Jump, Delete,
-    Assert, Import, ImportFrom, Scoped,
-]  # fmt: skip
+Stmt = (
+    Evaluate | Assign | Annotated | Augmented | If | For | While | With | Try | Match | Function | Class | Return |
+    Jump | Delete | Assert | Import | ImportFrom | Scoped
+)  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)

@@ -135,8 +135,7 @@ def _ancestors(tree: list[Node], loop: Repeat) -> list[Repeat]:
 
 
 def mode_layers(module: Value) -> str | None:
-    """The layers of a module that behave differently in train and eval mode, in words; None if there surely are none.
-    """
+    """The layers of a module that differ between train and eval mode, in words; None if there surely are none."""
     if isinstance(module, Unknown):
         return "dropout and batch norm, if it has any"
     if modules.mode_dependent(module) is False:

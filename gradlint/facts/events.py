@@ -7,7 +7,6 @@ stands, only in which order it happens on which path.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Union
 
 from gradlint.facts.values import Context, Optimizer, Place, Scaler, Tensor, Value
 
@@ -47,7 +46,9 @@ class Backward(Event):
 
 @dataclass(slots=True, eq=False)
 class ZeroGrad(Event):
-    """Gradients of an optimizer, a module or some parameters are cleared; `in_place`: own code fills the tensor with zeros."""
+    """Gradients of an optimizer, a module or some parameters are cleared; `in_place`: own code fills the tensor with
+    zeros.
+    """
 
     target: Value
     in_place: bool = False
@@ -100,7 +101,9 @@ class ModeSwitch(Event):
 
 @dataclass(slots=True, eq=False)
 class Freeze(Event):
-    """`requires_grad` of a module's parameters, or of some tensor, is switched; `trainable` is None where the value is unknown."""
+    """`requires_grad` of a module's parameters, or of some tensor, is switched; `trainable` is None where the value is
+    unknown.
+    """
 
     target: Value
     trainable: bool | None
@@ -197,8 +200,8 @@ class Escape(Event):
 class Condition:
     """What a branch depends on. Equal `key` means the same test of the same values.
 
-    `loop` is the innermost Repeat whose iterations can change it (None: constant for the whole run); `negated` turns it;
-    `recurs` where it comes true again and again, as `i % k == 0`, `also` where another test makes it true too;
+    `loop` is the innermost Repeat whose iterations can change it (None: constant for the whole run); `negated` turns
+    it; `recurs` where it comes true again and again, as `i % k == 0`, `also` where another test makes it true too;
     `modulus` is that `k`, where it is a plain number.
     """
 
@@ -258,7 +261,7 @@ class Exit:
     place: Place
 
 
-Node = Union[Event, Branch, Repeat, Within, Call, Exit]
+Node = Event | Branch | Repeat | Within | Call | Exit
 
 
 @dataclass(slots=True, eq=False)
@@ -301,7 +304,8 @@ def repeats(nodes: list[Node]) -> list[Repeat]:
 
 
 __all__ = [
-    "Accumulate", "Backward", "Branch", "Call", "ClipGrad", "Condition", "Construct", "Escape", "Event", "Exhaust", "Exit",
-    "Forward", "GradEdit", "LoadSnapshot", "ManualUpdate", "ModeSwitch", "Node", "Optimizer", "OptimizerStep", "Rebind", "Repeat", "Run",
-    "Scaler", "ScalerUpdate", "SchedulerStep", "TakeSnapshot", "Unscale", "Within", "ZeroGrad", "repeats", "walk",
+    "Accumulate", "Backward", "Branch", "Call", "ClipGrad", "Condition", "Construct", "Escape", "Event", "Exhaust",
+    "Exit", "Forward", "GradEdit", "LoadSnapshot", "ManualUpdate", "ModeSwitch", "Node", "Optimizer", "OptimizerStep",
+    "Rebind", "Repeat", "Run", "Scaler", "ScalerUpdate", "SchedulerStep", "TakeSnapshot", "Unscale", "Within",
+    "ZeroGrad", "repeats", "walk",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """What a step of an optimizer finds in the gradients: fresh ones, wiped ones, none at all.
 
-Clear, backward and step follow one another in a circle; which of them is misplaced depends on where the iteration begins.
+Clear, backward and step follow one another in a circle; which of them is misplaced depends on where the iteration
+begins.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ class _Feeding(Machine):
             self._eat(state, event)
         elif isinstance(event, Backward) and self._reaches(event) is not False:
             return _Gradients("filled", event)
-        elif isinstance(event, GradEdit) and event.fresh and relations.clears(event.target, self.optimizer) is not False:
+        elif (
+            isinstance(event, GradEdit) and event.fresh and relations.clears(event.target, self.optimizer) is not False
+        ):
             return _Gradients("filled")
         elif isinstance(event, ZeroGrad):
             return self._cleared(state, event)

@@ -1,7 +1,7 @@
 """Formulas: how a number was computed and between which bounds it must lie.
 
-Bounds are those of real arithmetic: `softmax` lies in (0, 1) although float32 rounds its ends. An open end is approached
-but never taken; `known` is False where nothing is known, which is not the same as a range without bounds.
+Bounds are those of real arithmetic: `softmax` lies in (0, 1) although float32 rounds its ends. An open end is
+approached but never taken; `known` is False where nothing is known, which is not the same as a range without bounds.
 """
 
 from __future__ import annotations

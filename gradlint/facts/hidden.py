@@ -98,8 +98,7 @@ def constant_of(found: Initialiser) -> float | None:
     if found.kind in ("zeros_", "zeros"):
         return 0.0
     if found.kind in ("ones_", "ones"):
-        scale = number(found.keywords.get("scale", Constant(1.0)))
-        return scale
+        return number(found.keywords.get("scale", Constant(1.0)))
     if found.kind == "constant_":
         given = found.arguments[0] if found.arguments else found.keywords.get("val", found.keywords.get("value"))
         return number(given)

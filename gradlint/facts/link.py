@@ -38,8 +38,8 @@ class Text(Protocol):
 class Project:
     """Facts of files, linked with the local modules they import.
 
-    `read` returns a file's source or None if it cannot be read; outlines are kept, so a module imported by many files is
-    parsed once.
+    `read` returns a file's source or None if it cannot be read; outlines are kept, so a module imported by many files
+    is parsed once.
     """
 
     def __init__(self, read: Callable[[str], Text | None]) -> None:
@@ -110,7 +110,9 @@ class Project:
             yield os.path.join(target, "__init__.py")
 
     def _roots(self, folder: str) -> list[str]:
-        """Where an absolute import may start: the script's folder, its package's parent, the project's root and its src."""
+        """Where an absolute import may start: the script's folder, its package's parent, the project's root and its
+        src.
+        """
         roots = [folder]
         parent = folder
         for _ in range(8):

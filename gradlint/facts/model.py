@@ -26,10 +26,10 @@ from gradlint.facts.values import (
 class CallFact:
     """One call of an installed function or class, with its values.
 
-    `name` is canonical (`torch.nn.init.constant_`); a method of a known value is `Module.eval`, `Tensor.detach`. `repeats` are the loops
-    around it, outermost first; `forward_of` the module whose forward it is in; `function` the function or method it stands in;
-    `conditional` tells whether a branch of that function decides if it happens, `spans` where its keywords stand and, as
-    `.step` or `step(`, the name that is called.
+    `name` is canonical (`torch.nn.init.constant_`); a method of a known value is `Module.eval`, `Tensor.detach`.
+    `repeats` are the loops around it, outermost first; `forward_of` the module whose forward it is in; `function` the
+    function or method it stands in; `conditional` tells whether a branch of that function decides if it happens,
+    `spans` where its keywords stand and, as `.step` or `step(`, the name that is called.
     """
 
     name: str
@@ -55,7 +55,9 @@ class CallFact:
 
 @dataclass(slots=True, eq=False)
 class Recurrence:
-    """A recurrent layer of torch applied: `length` steps (None: unseen), `fed` with a state of its own, in loops with their rounds."""
+    """A recurrent layer of torch applied: `length` steps (None: unseen), `fed` with a state of its own, in loops with
+    their rounds.
+    """
 
     layer: Layer
     outputs: tuple[Tensor, ...]
@@ -116,7 +118,9 @@ class Calculation:
 
 @dataclass(slots=True, eq=False)
 class AttributeWrite:
-    """`owner.name = value`, written at `target`; in a module's own methods `ready` tells whether `super().__init__()` has run."""
+    """`owner.name = value`, written at `target`; in a module's own methods `ready` tells whether `super().__init__()`
+    has run.
+    """
 
     owner: Value
     name: str
@@ -150,8 +154,8 @@ class InPlace:
 
 @dataclass(slots=True, eq=False)
 class Bootstrap:
-    """A value estimate on the target side: `kind` is target (reward + estimate), advantage (log-probability * advantage) or
-    alias (`target_net = q_net`); `other` is the log-probability or the module that got a second name.
+    """A value estimate on the target side: `kind` is target (reward + estimate), advantage (log-probability *
+    advantage) or alias (`target_net = q_net`); `other` is the log-probability or the module that got a second name.
     """
 
     kind: str
@@ -174,7 +178,10 @@ class BareExpression:
 
 @dataclass(slots=True, eq=False)
 class RepeatedInstance:
-    """`[layer] * n`: one module, n times; for `[norm, layer] * n` one fact for each module. `text` is how the code writes it."""
+    """`[layer] * n`: one module, n times; for `[norm, layer] * n` one fact for each module.
+
+    `text` is how the code writes it.
+    """
 
     module: Value
     count: int | None
@@ -186,7 +193,8 @@ class RepeatedInstance:
 class ModuleDef:
     """A local `nn.Module` class, its example instance, and what its forward does to its input.
 
-    `reads` are the attributes its forward reads, `mentions` all names that its methods read outside `__init__`.
+    `reads` are the attributes its forward reads, `mentions` all names that its methods and
+    those of its bases, in whatever file, read outside `__init__`.
     """
 
     cls: ClassValue
@@ -226,8 +234,8 @@ class FunctionFact:
 class TrainingFacts:
     """What the model believes about one file. Lists are in the order in which things happen.
 
-    `mentions` are all names and attributes that the file reads. `names` and `born` go by identity: the name a value is known
-    by, the number of the loop whose iterations make it anew.
+    `mentions` are all names and attributes that the file reads. `names` and `born` go by identity: the name a value is
+    known by, the number of the loop whose iterations make it anew.
     """
 
     path: str

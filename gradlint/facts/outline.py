@@ -1,5 +1,5 @@
-"""A parsed file whose top-level statements are lowered when they are wanted: all that matter for a linted file, only those
-whose names are used for an imported one.
+"""A parsed file whose top-level statements are lowered when they are wanted: all that matter for a linted file, only
+those whose names are used for an imported one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where things are: spans of a statement's expressions, in the order in which the text ends them.
 
-LibCST keeps no positions, and its position provider costs twice a parse. `ast` knows them at a tenth of a parse, so each
-statement's spans are collected from its `ast` twin and handed out while the CST is lowered in the same order. Contents of
-f-strings and of match patterns are left out on both sides.
+LibCST keeps no positions, and its position provider costs twice a parse. `ast` knows them at a tenth of a parse, so
+each statement's spans are collected from its `ast` twin and handed out while the CST is lowered in the same order.
+Contents of f-strings and of match patterns are left out on both sides.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Runs a state machine over an event tree, on every path, to the fixpoint of its loops.
 
-A machine says what each event does to a state and reports, for an event it watches (the origin), that things went `bad`,
-`ok` or are `unsure` because somebody unseen took part. An origin is *sure* if it went bad and never ok or unsure.
-Branches on the same condition take the same arm; a condition that an iteration can change is forgotten with it. A loop
-is taken to run at least once.
+A machine says what each event does to a state and reports, for an event it watches (the origin), that things went
+`bad`, `ok` or are `unsure` because somebody unseen took part. An origin is *sure* if it went bad and never ok or
+unsure. Branches on the same condition take the same arm; a condition that an iteration can change is forgotten with it.
+A loop is taken to run at least once.
 """
 
 from __future__ import annotations
@@ -204,14 +204,15 @@ class _Runner:
             after |= ended | inner.exits.pop("break", set())
             for kind, left in inner.exits.items():
                 outcome.leave_by(kind, left)
-            entering = self._bounded({(self.machine.again(state, node), assumed) for state, assumed in _forget(ended, variant)})
+            entering = self._bounded(
+                {(self.machine.again(state, node), assumed) for state, assumed in _forget(ended, variant)}
+            )
         outcome.paths = {(self.machine.leave(state, node), assumed) for state, assumed in _forget(after, variant)}
         for kind in list(outcome.exits):
             outcome.exits[kind] = {
                 (self.machine.leave(state, node), a) for state, a in _forget(outcome.exits[kind], variant)
             }
         return outcome
-
 
     def _bounded(self, paths: Paths) -> Paths:
         if len(paths) <= STATES:

@@ -30,8 +30,10 @@ from gradlint.facts.values import (
 )  # fmt: skip
 
 _FAMILIES = {
-    "Adam": "adam", "AdamW": "adam", "NAdam": "adam", "RAdam": "adam", "Adamax": "adam", "SparseAdam": "adam", "FusedAdam": "adam",
-    "Adam8bit": "adam", "AdamW8bit": "adam", "PagedAdamW": "adam", "PagedAdamW8bit": "adam", "BertAdam": "adam", "SGD": "sgd",
+    "Adam": "adam", "AdamW": "adam", "NAdam": "adam", "RAdam": "adam", "Adamax": "adam", "SparseAdam": "adam",
+    "FusedAdam": "adam",
+    "Adam8bit": "adam", "AdamW8bit": "adam", "PagedAdamW": "adam", "PagedAdamW8bit": "adam", "BertAdam": "adam",
+    "SGD": "sgd",
     "RMSprop": "rmsprop", "Adagrad": "adagrad",
 }  # fmt: skip
 _REPLACING = frozenset({"OneCycleLR", "CyclicLR", "LambdaLR", "MultiplicativeLR"})
@@ -48,7 +50,8 @@ _DEPTH = re.compile(r"(?:resnet|vgg|densenet|resnext)(\d+)")
 class Rate:
     """A learning rate that something trains with, where it is set and by what.
 
-    value: NaN where nobody knows it. family: adam, sgd, rmsprop or adagrad. network: whether it surely is for a network's weights.
+    value: NaN where nobody knows it. family: adam, sgd, rmsprop or adagrad. network: whether it surely is for a
+    network's weights.
     """
 
     value: float

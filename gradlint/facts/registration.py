@@ -48,7 +48,9 @@ def has_parameters(module: Value) -> bool:
 
 
 def _bare(layer: Layer) -> bool:
-    """Norms that scale nothing: `LayerNorm(d, elementwise_affine=False)`; those of instances have no weights by default."""
+    """Norms that scale nothing: `LayerNorm(d, elementwise_affine=False)`; those of instances have no weights by
+    default.
+    """
     for name in ("elementwise_affine", "affine"):
         if name in layer.keywords:
             return constant(layer.keywords[name]) is False

@@ -56,7 +56,9 @@ def has_parameters(module: Value) -> bool:
 
 
 def apart(module: Value, optimizer: Value) -> bool:
-    """Whether an optimizer holds nothing of a module; unseen modules are taken not to hold what the code builds beside them."""
+    """Whether an optimizer holds nothing of a module; unseen modules are taken not to hold what the code builds beside
+    them.
+    """
     answer = overlap(module, optimizer)
     given = sources(optimizer) if isinstance(optimizer, Optimizer) else None
     if answer is not None or given is None:
@@ -149,7 +151,9 @@ def clears(target: Value, optimizer: Value) -> bool | None:
 
 
 def uncleared(target: Value, optimizer: Value) -> list[Value]:
-    """What `optimizer` holds and clearing `target` surely leaves; empty if it clears all, or if any of it cannot be seen."""
+    """What `optimizer` holds and clearing `target` surely leaves; empty if it clears all, or if any of it cannot be
+    seen.
+    """
     held, cleared = owners(optimizer), owners(target)
     if held is None or cleared is None or (isinstance(optimizer, Optimizer) and not optimizer.known):
         return []
@@ -175,7 +179,10 @@ def may_fill(event: Escape, optimizer: Value) -> bool:
     """Whether a callee that cannot be seen may leave gradients in what `optimizer` steps."""
     if takes(event, optimizer):
         return True
-    return any(loss_like(value) or (role(value) == "module" and overlap(value, optimizer) is not False) for value in event.values)
+    return any(
+        loss_like(value) or (role(value) == "module" and overlap(value, optimizer) is not False)
+        for value in event.values
+    )
 
 
 def takes(event: Escape, value: Value) -> bool:

@@ -133,16 +133,22 @@ def criterion_like(value: Value | None) -> bool:
 
 
 _TRAINING_METHODS = {
-    "optimizer": frozenset({"zero_grad", "step"}), "scheduler": frozenset({"step"}), "module": frozenset({"train", "eval", "zero_grad"}),
-    "scaler": frozenset({"step", "update", "unscale_"}), "tensor": frozenset({"backward"}), "loss": frozenset({"backward"}),
+    "optimizer": frozenset({"zero_grad", "step"}), "scheduler": frozenset({"step"}),
+    "module": frozenset({"train", "eval", "zero_grad"}),
+    "scaler": frozenset({"step", "update", "unscale_"}), "tensor": frozenset({"backward"}),
+    "loss": frozenset({"backward"}),
 }  # fmt: skip
 
 
 def training_method(receiver: Value | None, name: str) -> bool:
-    """Whether `receiver.name` is a method that a training loop calls: `optimizer.step`, `model.eval`, `loss.backward`."""
+    """Whether `receiver.name` is a method that training loops call: `optimizer.step`, `model.eval`, `loss.backward`."""
     if isinstance(receiver, Instance) and receiver.kind not in ("module", "lightning"):
         hit = receiver.cls.find(name)
-        return hit is not None and isinstance(hit[0], FunctionValue) and name in ("zero_grad", "step", "backward", "train", "eval")
+        return (
+            hit is not None
+            and isinstance(hit[0], FunctionValue)
+            and name in ("zero_grad", "step", "backward", "train", "eval")
+        )
     kind = role(receiver) or ("loss" if loss_like(receiver) else "")
     return name in _TRAINING_METHODS.get(kind, frozenset())
 

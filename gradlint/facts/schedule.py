@@ -27,8 +27,10 @@ from gradlint.facts.values import (
 _POSITIONS = {
     "ExponentialLR": ("optimizer", "gamma"), "StepLR": ("optimizer", "step_size", "gamma"),
     "MultiStepLR": ("optimizer", "milestones", "gamma"), "LambdaLR": ("optimizer", "lr_lambda"),
-    "ReduceLROnPlateau": ("optimizer", "mode", "factor", "patience"), "CosineAnnealingLR": ("optimizer", "T_max", "eta_min"),
-    "LinearLR": ("optimizer", "start_factor", "end_factor", "total_iters"), "MultiplicativeLR": ("optimizer", "lr_lambda"),
+    "ReduceLROnPlateau": ("optimizer", "mode", "factor", "patience"),
+    "CosineAnnealingLR": ("optimizer", "T_max", "eta_min"),
+    "LinearLR": ("optimizer", "start_factor", "end_factor", "total_iters"),
+    "MultiplicativeLR": ("optimizer", "lr_lambda"),
     "ConstantLR": ("optimizer", "factor", "total_iters"), "PolynomialLR": ("optimizer", "total_iters", "power"),
 }  # fmt: skip
 

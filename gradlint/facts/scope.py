@@ -16,8 +16,8 @@ MISSING: Any = object()
 class Scope:
     """A module's, class's or call's names.
 
-    `stars` are installed packages and `star_scopes` local modules imported with `*`; `lazy` holds what binds a name that
-    has not been asked for yet.
+    `stars` are installed packages and `star_scopes` local modules imported with `*`; `lazy` holds what binds a name
+    that has not been asked for yet.
     """
 
     path: str
@@ -67,7 +67,7 @@ class Scope:
 
 
 class Journal:
-    """Every write to a scope or an object goes through here, so that arms of a branch can be run one after the other."""
+    """Every write to a scope or an object goes through here, so that arms of a branch can be run one by one."""
 
     def __init__(self) -> None:
         self._entries: list[tuple[Store, str, Value]] = []

@@ -28,7 +28,9 @@ def certain(nodes: list[Node]) -> list[Event]:
 
 
 def before(facts: TrainingFacts, run: Run) -> list[Node]:
-    """What has happened when a function or method of the file is called: the script itself, then its object's constructor."""
+    """What has happened when a function or method of the file is called: the script itself, then its object's
+    constructor.
+    """
     found: list[Node] = []
     owner = run.name.rpartition(".")[0]
     for other in facts.runs:

@@ -41,15 +41,18 @@ def _lines(facts: TrainingFacts) -> Iterator[str]:
     for optimizer in facts.optimizers:
         over = ", ".join(describe(facts, value) for value in optimizer.parameters) or "nothing seen"
         settings = ", ".join(f"{key}={describe(facts, value)}" for key, value in optimizer.settings.items())
-        yield f"optimizer {facts.name_of(optimizer, '-')} = {optimizer.name}({settings}) over {over}, line {optimizer.place.at[0]}"
+        name = facts.name_of(optimizer, "-")
+        yield f"optimizer {name} = {optimizer.name}({settings}) over {over}, line {optimizer.place.at[0]}"
     for scheduler in facts.schedulers:
-        yield f"scheduler {facts.name_of(scheduler, '-')} = {scheduler.name} of {describe(facts, scheduler.optimizer)}, line {scheduler.place.at[0]}"
+        name, stepped = facts.name_of(scheduler, "-"), describe(facts, scheduler.optimizer)
+        yield f"scheduler {name} = {scheduler.name} of {stepped}, line {scheduler.place.at[0]}"
     for scaler in facts.scalers:
         yield f"scaler {facts.name_of(scaler, '-')}, line {scaler.place.at[0]}"
     for module in facts.modules:
         yield f"module {module.cls.name}, line {module.place.at[0]}, gives {describe(facts, module.output)}"
     for loss in facts.losses:
-        yield f"loss {loss.kind} of {describe(facts, loss.input)} and {describe(facts, loss.target)}, line {loss.place.at[0]}"
+        given, wanted = describe(facts, loss.input), describe(facts, loss.target)
+        yield f"loss {loss.kind} of {given} and {wanted}, line {loss.place.at[0]}"
     for run in facts.runs:
         if any(True for _ in events.walk(run.tree)):
             yield f"run {run.name}"
@@ -141,7 +144,8 @@ def describe(facts: TrainingFacts, value: Value | None) -> str:
             describe(facts, owner) for owner in value.owners
         )
     if isinstance(value, Collection):
-        return f"{value.kind}[{', '.join(describe(facts, item) for item in value.items[:4])}{', …' if value.open or len(value.items) > 4 else ''}]"
+        more = ", …" if value.open or len(value.items) > 4 else ""
+        return f"{value.kind}[{', '.join(describe(facts, item) for item in value.items[:4])}{more}]"
     if isinstance(value, Choice):
         return " or ".join(describe(facts, option) for option in value.options)
     if isinstance(value, External):

@@ -2,7 +2,8 @@
 
 A run is a stretch of one forward between things whose gain nobody knows (attention, a product of two tensors, an unseen
 module): weights, activations, norms, dropout, pools and residual paths, in order. Every weight has the widths of its
-arguments, None where they are not known, and the initialiser that the script gave it, PyTorch's default where it gave none.
+arguments, None where they are not known, and the initialiser that the script gave it, PyTorch's default where it gave
+none.
 
 Ratios are of gradient norms, first weight's output over last weight's output: norms do not fall where a layer is merely
 narrower than the one before it, as amplitudes per element do.
@@ -477,7 +478,8 @@ def _initialiser(layer: Value) -> Initialiser | None:
 _ORDER = {
     "xavier_uniform": ("gain",), "xavier_normal": ("gain",), "orthogonal": ("gain",), "normal": ("mean", "std"),
     "uniform": ("low", "high"), "trunc_normal": ("mean", "std", "low", "high"), "constant": ("value",),
-    "kaiming_uniform": ("slope", "mode", "nonlinearity"), "kaiming_normal": ("slope", "mode", "nonlinearity"), "zeros": (), "ones": (),
+    "kaiming_uniform": ("slope", "mode", "nonlinearity"), "kaiming_normal": ("slope", "mode", "nonlinearity"),
+    "zeros": (), "ones": (),
 }  # fmt: skip
 _SPELLING = {"a": "slope", "b": "high", "val": "value", "from": "low", "to": "high", "fill_value": "value"}
 _FACTORIES = {

@@ -105,9 +105,9 @@ WRAPPERS = frozenset({
 # Tensor operations that keep the meaning of the values (logits stay logits).
 SHAPING = frozenset({
     "view", "reshape", "squeeze", "unsqueeze", "flatten", "permute", "transpose", "contiguous", "clone", "float",
-    "double", "half", "to", "cuda", "cpu", "type", "type_as", "t", "T", "mT", "expand", "expand_as", "repeat", "unflatten",
-    "swapaxes", "movedim", "view_as", "reshape_as", "bfloat16", "requires_grad_", "retain_grad", "unbind", "chunk",
-    "split", "index_select", "gather", "unfold", "narrow", "select", "roll", "flip", "real",
+    "double", "half", "to", "cuda", "cpu", "type", "type_as", "t", "T", "mT", "expand", "expand_as", "repeat",
+    "unflatten", "swapaxes", "movedim", "view_as", "reshape_as", "bfloat16", "requires_grad_", "retain_grad", "unbind",
+    "chunk", "split", "index_select", "gather", "unfold", "narrow", "select", "roll", "flip", "real",
 })  # fmt: skip
 REDUCTIONS = frozenset(
     {"sum", "mean", "nanmean", "nansum", "logsumexp", "norm", "max", "min", "amax", "amin", "std", "var", "prod"}
@@ -118,9 +118,9 @@ CUTTING_METHODS = {
 }  # fmt: skip
 NON_DIFFERENTIABLE = frozenset({
     "argmax", "argmin", "round", "floor", "ceil", "sign", "trunc", "eq", "ne", "gt", "lt", "ge", "le", "long", "int",
-    "bool", "byte", "short", "multinomial", "bernoulli", "heaviside", "argsort", "nonzero", "isnan", "isinf", "isfinite",
-    "logical_and", "logical_or", "logical_not", "searchsorted", "bucketize", "one_hot", "any", "all", "unique",
-    "zeros_like", "ones_like", "rand_like", "randn_like", "empty_like", "full_like",
+    "bool", "byte", "short", "multinomial", "bernoulli", "heaviside", "argsort", "nonzero", "isnan", "isinf",
+    "isfinite", "logical_and", "logical_or", "logical_not", "searchsorted", "bucketize", "one_hot", "any", "all",
+    "unique", "zeros_like", "ones_like", "rand_like", "randn_like", "empty_like", "full_like",
 })  # fmt: skip
 FACTORIES = frozenset({
     "zeros", "ones", "rand", "randn", "empty", "full", "arange", "linspace", "eye", "randint", "randperm", "from_numpy",
@@ -150,8 +150,8 @@ SCHEDULER_PREFIXES = (
 SCHEDULER_FACTORIES = frozenset({
     "get_scheduler", "get_linear_schedule_with_warmup", "get_cosine_schedule_with_warmup", "get_constant_schedule",
     "get_constant_schedule_with_warmup", "get_cosine_with_hard_restarts_schedule_with_warmup", "WarmupLinearSchedule",
-    "get_polynomial_decay_schedule_with_warmup", "get_inverse_sqrt_schedule", "get_wsd_schedule", "WarmupCosineSchedule",
-    "WarmupConstantSchedule",
+    "get_polynomial_decay_schedule_with_warmup", "get_inverse_sqrt_schedule", "get_wsd_schedule",
+    "WarmupCosineSchedule", "WarmupConstantSchedule",
 })  # fmt: skip
 SCALERS = frozenset({
     "torch.cuda.amp.GradScaler", "torch.amp.GradScaler", "torch.xpu.amp.GradScaler", "torch.cpu.amp.GradScaler",
@@ -180,12 +180,13 @@ MODULE_BASES = frozenset({
 LIGHTNING_BASES = frozenset({"lightning.pytorch.LightningModule", "lightning.LightningModule"})
 # Calls that look at what they are given and change nothing that concerns gradients.
 HARMLESS_PREFIXES = (
-    "print", "len", "isinstance", "id", "repr", "str", "type", "hasattr", "getattr", "float", "int", "sum", "max", "min",
-    "tqdm", "wandb.", "logging.", "torch.save", "torch.numel", "torch.cuda.", "torchsummary.", "torchinfo.", "time.",
-    "numpy.", "sklearn.", "matplotlib.", "os.", "json.", "torchvision.utils.", "torch.utils.tensorboard.", "tensorboardX.",
-    "torchmetrics.", "math.", "random.", "pickle.", "PIL.", "warnings.", "torch.isnan", "torch.isfinite", "torch.distributed.",
-    "copy.", "thop.", "ptflops.", "fvcore.", "mlflow.", "torch.manual_seed", "torch.backends.", "datetime.", "gc.", "sys.",
-    "torch.onnx.", "torchviz.", "functools.", "itertools.", "collections.", "re.", "pathlib.", "shutil.", "pandas.",
-    "torch.profiler.", "scipy.", "seaborn.", "cv2.", "evaluate.", "nltk.", "sacrebleu.", "rich.", "loguru.", "typing.",
-    "dataclasses.", "abc.", "enum.", "argparse.", "yaml.", "csv.", "visdom.", "imageio.", "einops.", "torch.random.",
+    "print", "len", "isinstance", "id", "repr", "str", "type", "hasattr", "getattr", "float", "int", "sum", "max",
+    "min", "tqdm", "wandb.", "logging.", "torch.save", "torch.numel", "torch.cuda.", "torchsummary.", "torchinfo.",
+    "time.", "numpy.", "sklearn.", "matplotlib.", "os.", "json.", "torchvision.utils.", "torch.utils.tensorboard.",
+    "tensorboardX.", "torchmetrics.", "math.", "random.", "pickle.", "PIL.", "warnings.", "torch.isnan",
+    "torch.isfinite", "torch.distributed.", "copy.", "thop.", "ptflops.", "fvcore.", "mlflow.", "torch.manual_seed",
+    "torch.backends.", "datetime.", "gc.", "sys.", "torch.onnx.", "torchviz.", "functools.", "itertools.",
+    "collections.", "re.", "pathlib.", "shutil.", "pandas.", "torch.profiler.", "scipy.", "seaborn.", "cv2.",
+    "evaluate.", "nltk.", "sacrebleu.", "rich.", "loguru.", "typing.", "dataclasses.", "abc.", "enum.", "argparse.",
+    "yaml.", "csv.", "visdom.", "imageio.", "einops.", "torch.random.",
 )  # fmt: skip

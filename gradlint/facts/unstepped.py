@@ -24,7 +24,7 @@ from gradlint.facts.values import Optimizer, Scheduler
 
 @dataclass(slots=True, frozen=True)
 class Unstepped:
-    """`backward` fills the gradients of `optimizer` in vain; `scheduler` is the step of its scheduler, if one is taken."""
+    """`backward` fills the gradients of `optimizer` in vain; `scheduler` is the step of its scheduler, if any."""
 
     optimizer: Optimizer
     backward: Backward
@@ -32,10 +32,14 @@ class Unstepped:
 
 
 def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
-    """Every known optimizer of the file that gets gradients in a loop, is stepped nowhere and is in nobody else's hands."""
+    """Every known optimizer of the file that gets gradients in a loop, is stepped nowhere and is in nobody else's
+    hands.
+    """
     events = [event for run in facts.runs for event in walk(run.tree)]
     stepped = [e.optimizer for e in events if isinstance(e, OptimizerStep)]
-    if any(not isinstance(o, Optimizer) for o in stepped) or any(isinstance(e, ManualUpdate) or (isinstance(e, GradEdit) and e.fresh) for e in events):
+    if any(not isinstance(o, Optimizer) for o in stepped) or any(
+        isinstance(e, ManualUpdate) or (isinstance(e, GradEdit) and e.fresh) for e in events
+    ):
         return
     if any(call.name.startswith("Gradient.") for call in facts.calls):
         return
@@ -45,7 +49,12 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
         inside = [e for loop in repeats(run.tree) for e in walk(loop.body) if isinstance(e, Backward)]
         for optimizer in built:
             assert isinstance(optimizer, Optimizer)
-            if optimizer.place in places or not optimizer.known or optimizer.managed == "deepspeed" or handed(facts, optimizer):
+            if (
+                optimizer.place in places
+                or not optimizer.known
+                or optimizer.managed == "deepspeed"
+                or handed(facts, optimizer)
+            ):
                 continue
             reached = [e for e in inside if relations.reaches(e, optimizer)]
             if reached:
@@ -56,6 +65,10 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
 
 def _scheduler(run: Run, optimizer: Optimizer) -> SchedulerStep | None:
     for event in walk(run.tree):
-        if isinstance(event, SchedulerStep) and isinstance(event.scheduler, Scheduler) and event.scheduler.optimizer is optimizer:
+        if (
+            isinstance(event, SchedulerStep)
+            and isinstance(event.scheduler, Scheduler)
+            and event.scheduler.optimizer is optimizer
+        ):
             return event
     return None

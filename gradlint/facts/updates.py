@@ -29,7 +29,9 @@ class Update:
         )
 
     def starves(self, cut: Cut) -> Value | None:
-        """Something that gets no gradient because of a cut: nothing does, or the optimizer surely holds what is lost here alone."""
+        """Something that gets no gradient because of a cut: nothing does, or the optimizer surely holds what is lost
+        here alone.
+        """
         if self.loss.surely_cut:
             return self.misses(cut)
         if self.loss.mystery or any(related(a, b) for a in cut.lost for b in self.loss.roots):

@@ -31,10 +31,11 @@ class Value:
 class Unknown(Value):
     """Something the model cannot see: a parameter nobody passes, the result of an unknown call.
 
-    `hint` is the name it is known by, `origin` how it came (parameter, attribute, item, call, import, value), `uses` the
-    methods that the code calls on it: a parameter gets its role from use. `touched` holds what mattered among the arguments
-    of the unknown call that made it, `graph` whether something that hangs on parameters went in. `parts` keeps attributes
-    read so far, so that `cfg.model` is one thing however often it is named; `maker` is the unseen callee it comes from.
+    `hint` is the name it is known by, `origin` how it came (parameter, attribute, item, call, import, value), `uses`
+    the methods that the code calls on it: a parameter gets its role from use. `touched` holds what mattered among the
+    arguments of the unknown call that made it, `graph` whether something that hangs on parameters went in. `parts`
+    keeps attributes read so far, so that `cfg.model` is one thing however often it is named; `maker` is the unseen
+    callee it comes from.
     """
 
     hint: str = ""
@@ -49,7 +50,10 @@ class Unknown(Value):
 
 @dataclass(slots=True, eq=False)
 class Constant(Value):
-    """A number, string, bool or None. `default` marks a value that a user can change from outside (argparse, config)."""
+    """A number, string, bool or None.
+
+    `default` marks a value that a user can change from outside (argparse, config).
+    """
 
     value: bool | int | float | str | None
     default: bool = False
@@ -144,7 +148,8 @@ class Instance(Value):
 class Layer(Value):
     """A module of an installed package: `torch.nn.Linear(784, 10)`; containers keep their children.
 
-    `started` holds how each of its parameters was set, by name: an Initialiser, AS_BUILT, or a Choice where branches differ.
+    `started` holds how each of its parameters was set, by name: an Initialiser, AS_BUILT, or a Choice where branches
+    differ.
     """
 
     kind: str
@@ -198,9 +203,9 @@ def started(store: dict[str, Value], name: str) -> Initialiser | None:
 class Parameters(Value):
     """`model.parameters()` and what was made of it.
 
-    `owners` are the modules (or single parameters) it comes from; `whole` is False if it was filtered or cut; an `exhaustible`
-    one is an iterator that can be read once, drawing from `sources`, `kept` under a name. A `filtered` set leaves out what was
-    frozen when it was made.
+    `owners` are the modules (or single parameters) it comes from; `whole` is False if it was filtered or cut; an
+    `exhaustible` one is an iterator that can be read once, drawing from `sources`, `kept` under a name. A `filtered`
+    set leaves out what was frozen when it was made.
     """
 
     owners: tuple[Value, ...]
@@ -214,7 +219,10 @@ class Parameters(Value):
 
 @dataclass(slots=True, eq=False)
 class Optimizer(Value):
-    """A torch optimizer, or one of the project (`known` is False); `closure` where its `step` cannot do without one."""
+    """A torch optimizer, or one of the project (`known` is False); `closure` where its `step` cannot do without one.
+
+    `alternatives`: a branch decides which of `parameters` it holds.
+    """
 
     kind: str
     parameters: tuple[Value, ...]
@@ -224,6 +232,7 @@ class Optimizer(Value):
     groups: tuple[dict[str, Value], ...] = ()
     managed: str = ""
     closure: bool = False
+    alternatives: bool = False
 
     @property
     def name(self) -> str:
@@ -271,7 +280,9 @@ class Loader(Value):
 
 @dataclass(slots=True, frozen=True)
 class Cut:
-    """Where a tensor left the autograd graph: detach, data, item, numpy, tensor, no_grad; `lost` is what it hung on until there."""
+    """Where a tensor left the autograd graph: detach, data, item, numpy, tensor, no_grad; `lost` is what it hung on
+    until there.
+    """
 
     kind: str
     place: Place
@@ -303,10 +314,10 @@ class Operation:
 class Tensor(Value):
     """A tensor and how it hangs on parameters.
 
-    `roots` are the modules and parameters that a backward from it reaches for sure; `cuts` where paths were cut; `mystery`
-    is True if something unknown went in, so that empty roots prove nothing. `form` is what the last operation made of it.
-    `made` holds, under `weight`, the factory or initialiser that a fresh tensor or own parameter got its values from.
-    `sources` are the tensors of its graph that it was computed from, and the containers they came in.
+    `roots` are the modules and parameters that a backward from it reaches for sure; `cuts` where paths were cut;
+    `mystery` is True if something unknown went in, so that empty roots prove nothing. `form` is what the last operation
+    made of it. `made` holds, under `weight`, the factory or initialiser that a fresh tensor or own parameter got its
+    values from. `sources` are the tensors of its graph that it was computed from, and the containers they came in.
     """
 
     roots: frozenset[Value] = frozenset()

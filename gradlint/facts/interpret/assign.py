@@ -280,7 +280,11 @@ def accumulate(it: Interpreter, name: str, tensor: Tensor, target: Value, how: s
     if it.forwards or it.hooked:
         local = isinstance(target, Collection) and any(value is target for value in it.frame.scope.names.values())
         within = "hook" if it.hooked else "forward"
-        it.emit(Accumulate(place, it.frame.function, name, tensor, target, how, own or (it.hooked > 0 and not local), within))
+        it.emit(
+            Accumulate(
+                place, it.frame.function, name, tensor, target, how, own or (it.hooked > 0 and not local), within
+            )
+        )
         return
     if how == "sum":
         outlives = any(key in it.carried for key in tensors.ancestry(target)) or own

@@ -40,7 +40,11 @@ def read(it: Interpreter, value: Value, name: str, expr: code.Attribute) -> Valu
     if isinstance(value, Unknown):
         return _of_unknown(it, value, name, expr)
     if isinstance(value, External):
-        return Constant(value.name.rpartition(".")[2]) if name == "__name__" else External(canonical(f"{value.name}.{name}"))
+        return (
+            Constant(value.name.rpartition(".")[2])
+            if name == "__name__"
+            else External(canonical(f"{value.name}.{name}"))
+        )
     if isinstance(value, Instance):
         return of_instance(it, value, name, expr)
     if isinstance(value, LocalModule):
@@ -67,7 +71,12 @@ def read(it: Interpreter, value: Value, name: str, expr: code.Attribute) -> Valu
         return value.items[name] if name in value.items else Method(value, name)
     if isinstance(value, Choice):
         return merge(read(it, option, name, expr) for option in value.options)
-    if isinstance(value, Collection) and name in ("values", "indices") and len(value.items) == 2 and value.kind == "tuple":
+    if (
+        isinstance(value, Collection)
+        and name in ("values", "indices")
+        and len(value.items) == 2
+        and value.kind == "tuple"
+    ):
         return value.items[name == "indices"]
     if isinstance(value, Gradient) and name in ("data", "T"):
         return value

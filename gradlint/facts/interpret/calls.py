@@ -67,7 +67,9 @@ def _call(it: Interpreter, expr: code.Call, discarded: bool) -> Value:
         arguments, keywords = _arguments(it, expr)
         _hand_over(it, expressions.text_of(func), arguments, keywords)
         if isinstance(base, Choice):
-            return _each(it, base, lambda option: _method(it, option, func, arguments, keywords, place, discarded), place)
+            return _each(
+                it, base, lambda option: _method(it, option, func, arguments, keywords, place, discarded), place
+            )
         return _method(it, base, func, arguments, keywords, place, discarded)
     callee = expressions.evaluate(it, func)
     arguments, keywords = _arguments(it, expr)
@@ -126,7 +128,11 @@ def _method(
 def _arguments(it: Interpreter, expr: code.Call) -> tuple[list[Value], dict[str, Value]]:
     positional: list[Value] = []
     keywords: dict[str, Value] = {}
-    spans = {argument.name: argument.at for argument in expr.arguments if argument.name is not None and argument.at is not None}
+    spans = {
+        argument.name: argument.at
+        for argument in expr.arguments
+        if argument.name is not None and argument.at is not None
+    }
     if isinstance(expr.func, code.Attribute) and expr.func.at is not None:
         spans[f".{expr.func.name}"] = expr.func.at
     elif isinstance(expr.func, code.Name) and expr.func.at is not None:
@@ -154,7 +160,8 @@ def _arguments(it: Interpreter, expr: code.Call) -> tuple[list[Value], dict[str,
 
 
 def apply(
-    it: Interpreter, callee: Value, arguments: list[Value], keywords: dict[str, Value], place: Place, hint: str, discarded: bool = False,
+    it: Interpreter, callee: Value, arguments: list[Value], keywords: dict[str, Value], place: Place, hint: str,
+    discarded: bool = False,
     receiver: Value | None = None,
 ) -> Value:  # fmt: skip
     """Call a value."""
@@ -423,7 +430,9 @@ def _annotated(it: Interpreter, parameter: code.Parameter, function: FunctionVal
 def _record(cls: ClassValue) -> bool:
     """Whether a class is a dataclass whose fields all have defaults."""
     names = {last_name(expressions.text_of(d.func if isinstance(d, code.Call) else d)) for d in cls.node.decorators}
-    return "dataclass" in names and not any(isinstance(v, Unknown) and v.origin == "field" for v in cls.attributes.values())
+    return "dataclass" in names and not any(
+        isinstance(v, Unknown) and v.origin == "field" for v in cls.attributes.values()
+    )
 
 
 def example_of(it: Interpreter, cls: ClassValue) -> Instance:
@@ -567,7 +576,9 @@ def _sets(function: FunctionValue, name: str) -> bool:
         part = stack.pop()
         if isinstance(part, (list, tuple)):
             stack.extend(part)
-        elif (isinstance(part, code.Assign) and any(_is_attribute(t, receiver, name) for t in part.targets)) or (isinstance(part, code.Annotated) and _is_attribute(part.target, receiver, name)):
+        elif (isinstance(part, code.Assign) and any(_is_attribute(t, receiver, name) for t in part.targets)) or (
+            isinstance(part, code.Annotated) and _is_attribute(part.target, receiver, name)
+        ):
             return True
         elif isinstance(part, (code.If, code.For, code.While, code.With)):
             stack.append(part.body)
@@ -611,7 +622,8 @@ def left(it: Interpreter, value: Value) -> None:
 
 
 def record(
-    it: Interpreter, name: str, arguments: list[Value], keywords: dict[str, Value], result: Value, place: Place, discarded: bool = False,
+    it: Interpreter, name: str, arguments: list[Value], keywords: dict[str, Value], result: Value, place: Place,
+    discarded: bool = False,
     receiver: Value | None = None,
 ) -> None:  # fmt: skip
     """Keep a call of something known as a fact."""

@@ -61,7 +61,13 @@ def _rounds(it: Interpreter, generators: list[code.Generator], index: int, actio
 
 
 def _repeated(
-    it: Interpreter, generators: list[code.Generator], index: int, action: object, budget: list[int], iterable: Value, item: Value
+    it: Interpreter,
+    generators: list[code.Generator],
+    index: int,
+    action: object,
+    budget: list[int],
+    iterable: Value,
+    item: Value,
 ) -> bool:
     """A comprehension over items nobody knows is a loop: what its element does happens again and again."""
     generator = generators[index]
@@ -114,7 +120,9 @@ def _mapping(it: Interpreter, expr: code.Comprehension) -> Value:
 
 
 def _parameters(it: Interpreter, expr: code.Comprehension, parameters: Parameters) -> Value:
-    """`[p for p in model.parameters() if p.requires_grad]` is still the model's parameters; `p.grad` of them its gradients."""
+    """`[p for p in model.parameters() if p.requires_grad]` is still the model's parameters; `p.grad` of them its
+    gradients.
+    """
     generator = expr.generators[0]
     assign.bind(it, generator.target, elements(it, parameters)[0], it.statement)  # type: ignore[index]
     for condition in generator.conditions:

@@ -164,8 +164,7 @@ def _children(expr: Expr) -> list[Expr]:
 
 
 def _about_gradient(it: Interpreter, test: Expr) -> bool:
-    """`if p.grad is not None` and `if p.requires_grad` in a loop over parameters hold for every parameter that matters.
-    """
+    """`if p.grad is not None` and `if p.requires_grad` in a loop over parameters hold for each that matters."""
     if isinstance(test, code.Logic) and test.op == "and":
         return all(_about_gradient(it, value) for value in test.values)
     if isinstance(test, code.Compare) and len(test.rest) == 1 and test.rest[0][0] in ("is not", "!="):

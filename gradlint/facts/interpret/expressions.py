@@ -183,7 +183,7 @@ def _binary(it: Interpreter, expr: code.Binary) -> Value:
 
 
 def _recurs(value: Value) -> bool:
-    """Whether a test comes true again and again: it asks for the remainder of a counter, perhaps beside another test."""
+    """Whether a test comes true again and again: it asks for the remainder of a counter, perhaps with another test."""
     return isinstance(value, Unknown) and value.origin in ("remainder", "remainder or")
 
 
@@ -269,9 +269,12 @@ def _compare(it: Interpreter, expr: code.Compare) -> Value:
         ):
             found = any(constant(item) == left.value for item in right.items)
             return Constant(found is (op == "in"))
-        if op in ("in", "not in") and isinstance(left, Constant) and isinstance(right, Constant):
-            if isinstance(left.value, str) and isinstance(right.value, str) and "…" not in (left.value, right.value):
-                return Constant((left.value in right.value) is (op == "in"), left.default or right.default)
+        if (
+            op in ("in", "not in")
+            and (isinstance(left, Constant) and isinstance(left.value, str) and left.value != "…")
+            and (isinstance(right, Constant) and isinstance(right.value, str) and right.value != "…")
+        ):
+            return Constant((left.value in right.value) is (op == "in"), left.default or right.default)
         if op in ("is", "is not", "==", "!=") and is_module(left) and isinstance(right, (External, ClassValue)):
             return Constant(op in ("is not", "!="))
         if op in ("is", "is not", "==", "!=") and isinstance(left, External) and isinstance(right, External):
@@ -299,7 +302,12 @@ def _outcome(it: Interpreter, values: list[Value], op: str, origin: str) -> Valu
 
 def _stored(value: Value) -> bool:
     """Whether a value is the parameter of a layer whose arguments say that it has it."""
-    return isinstance(value, Tensor) and value.parameter and isinstance(value.owner, Layer) and value.attribute in ("weight", "bias")
+    return (
+        isinstance(value, Tensor)
+        and value.parameter
+        and isinstance(value.owner, Layer)
+        and value.attribute in ("weight", "bias")
+    )
 
 
 def _surely_object(value: Value) -> bool:
@@ -432,7 +440,9 @@ def _other(it: Interpreter, expr: code.Other) -> Value:
 def _text(it: Interpreter, expr: code.Other) -> Constant:
     """An f-string: known where all that goes in is."""
     values = [evaluate(it, part) for part in expr.parts]
-    known = [str(v.value) for v in values if isinstance(v, Constant) and isinstance(v.value, (str, int)) and v.value != "…"]
+    known = [
+        str(v.value) for v in values if isinstance(v, Constant) and isinstance(v.value, (str, int)) and v.value != "…"
+    ]
     if len(known) != len(values):
         return Constant("…", default=True)
     return Constant("".join(known), any(isinstance(value, Constant) and value.default for value in values))

@@ -75,8 +75,10 @@ def manager_method(
     first = arguments[0] if arguments else None
     if manager.kind == "rpc":
         return NONE
-    if name in ("prepare", "setup", "prepare_model", "prepare_optimizer", "prepare_data_loader", "setup_module", "setup_optimizers",
-                "setup_dataloaders", "prepare_scheduler", "boost"):  # fmt: skip
+    if name in (
+        "prepare", "setup", "prepare_model", "prepare_optimizer", "prepare_data_loader", "setup_module",
+        "setup_optimizers", "setup_dataloaders", "prepare_scheduler", "boost",
+    ):  # fmt: skip
         return _handed_back(it, manager, arguments, keywords)
     if name in ("make_private", "make_private_with_epsilon"):
         return Collection("tuple", [keywords.get(key, Unknown(key)) for key in ("module", "optimizer", "data_loader")])

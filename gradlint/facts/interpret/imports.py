@@ -1,4 +1,6 @@
-"""`import` and `from … import`: local modules are run when a name of theirs is used, installed ones are qualified names."""
+"""`import` and `from … import`: local modules are run when a name of theirs is used, installed ones are qualified
+names.
+"""
 
 from __future__ import annotations
 

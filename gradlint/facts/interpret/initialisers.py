@@ -28,8 +28,9 @@ _IN_PLACE = {
     "trunc_normal_": "trunc_normal_", "exponential_": "", "orthogonal_": "orthogonal_",
 }  # fmt: skip
 INITIALISING = frozenset(name for name, kind in _IN_PLACE.items() if kind) | {
-    "xavier_uniform_", "xavier_normal_", "kaiming_uniform_", "kaiming_normal_", "constant_", "zeros_", "ones_", "sparse_", "eye_", "dirac_",
-    "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "constant", "orthogonal", "normal", "uniform",
+    "xavier_uniform_", "xavier_normal_", "kaiming_uniform_", "kaiming_normal_", "constant_", "zeros_", "ones_",
+    "sparse_", "eye_", "dirac_", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "constant",
+    "orthogonal", "normal", "uniform",
 }  # fmt: skip
 """Names that a piece of code which sets weights mentions, the old ones without underscore too."""
 

@@ -154,7 +154,9 @@ def optimizer(
             parameters.append(part)
     for value in parameters:
         iterators.exhaust(it, value, place, last_name(name))
-    found = Optimizer(name, tuple(parameters), settings, place, known, tuple(groups), closure=last_name(name) == "LBFGS")
+    found = Optimizer(
+        name, tuple(parameters), settings, place, known, tuple(groups), closure=last_name(name) == "LBFGS"
+    )
     if it.once("optimizer", place):
         it.facts.optimizers.append(found)
     it.emit(Construct(place, it.frame.function, found))
@@ -396,7 +398,9 @@ def _chain(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords,
         flat = arguments[0].items
     sets = [value for value in flat if isinstance(value, Parameters)]
     if sets and len(sets) == len(flat):
-        return Parameters(tuple(owner for s in sets for owner in s.owners), all(s.whole for s in sets), True, sources=tuple(sets))
+        return Parameters(
+            tuple(owner for s in sets for owner in s.owners), all(s.whole for s in sets), True, sources=tuple(sets)
+        )
     items = [item for value in flat if isinstance(value, Collection) for item in value.items]
     return Collection("list", items or list(flat), True)
 
@@ -589,7 +593,10 @@ def _makes_module(name: str) -> bool:
         if last in ("from_pretrained", "from_config") or "For" in last or last.endswith("Model"):
             owner = name.split(".")[-2] if last.startswith("from_") else last
             return (
-                "Model" in owner or "For" in owner or "Transformer" in owner or owner.startswith(("UNet", "Autoencoder"))
+                "Model" in owner
+                or "For" in owner
+                or "Transformer" in owner
+                or owner.startswith(("UNet", "Autoencoder"))
             )
         return last == "get_peft_model"
     return name.startswith("torch_geometric.nn.") and last[:1].isupper()
@@ -619,8 +626,13 @@ def _arithmetic(it: Interpreter, name: str, arguments: Arguments, keywords: Keyw
 
 Handler = Callable[["Interpreter", str, Arguments, Keywords, Place], Value]
 _EXACT: dict[str, Handler] = {
-    **{f"{owner}.{name}": _arithmetic for owner in ("math", "numpy") for name in ("sqrt", "exp", "log", "floor", "ceil", "log2", "log10")},
-    "math.pow": _arithmetic, "type": _type, "isinstance": _isinstance, "len": _length, "range": _steps, "enumerate": _steps, "zip": _steps, "reversed": _steps,
+    **{
+        f"{owner}.{name}": _arithmetic
+        for owner in ("math", "numpy")
+        for name in ("sqrt", "exp", "log", "floor", "ceil", "log2", "log10")
+    },
+    "math.pow": _arithmetic, "type": _type, "isinstance": _isinstance, "len": _length, "range": _steps,
+    "enumerate": _steps, "zip": _steps, "reversed": _steps,
     "itertools.count": _steps, "iter": _through, "next": _next, "tqdm.tqdm": _through, "tqdm.trange": _steps,
     "tqdm.auto.tqdm": _through, "tqdm.notebook.tqdm": _through, "rich.progress.track": _through,
     "list": _sequence, "tuple": _sequence, "set": _sequence, "sorted": _sequence, "filter": _filter, "map": _filter,
@@ -633,7 +645,8 @@ _EXACT: dict[str, Handler] = {
     "torch.no_grad": _context, "torch.inference_mode": _context, "torch.enable_grad": _context,
     "torch.set_grad_enabled": _context, "torch.autograd.backward": _backward, "torch.autograd.grad": _grad,
     "torch.distributed.autograd.backward": _distributed_backward, "torch_xla.core.xla_model.optimizer_step": _xla_step,
-    "torch.utils.data.DataLoader": _loader, "torch.utils.data.TensorDataset": _dataset, "torch.utils.checkpoint.checkpoint": _checkpoint,
+    "torch.utils.data.DataLoader": _loader, "torch.utils.data.TensorDataset": _dataset,
+    "torch.utils.checkpoint.checkpoint": _checkpoint,
     "itertools.cycle": _through, "typing.cast": lambda it, n, a, k, p: a[1] if len(a) > 1 else it.unknown(n),
 }  # fmt: skip
 

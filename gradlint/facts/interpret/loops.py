@@ -58,7 +58,9 @@ def _initialised(iterable: Value) -> list[Value]:
             return []
         for path, layer in modules.paths(owner):
             for name, _ in modules.parameters(layer) if isinstance(layer, Layer) else ():
-                tensor = Tensor(roots=frozenset((layer,)), mystery=False, parameter=True, owner=layer, hint=name, attribute=name)
+                tensor = Tensor(
+                    roots=frozenset((layer,)), mystery=False, parameter=True, owner=layer, hint=name, attribute=name
+                )
                 label = Constant(f"{path}.{name}" if path else name)
                 items.append(Collection("tuple", [label, tensor]) if iterable.named else tensor)
     return items if len(items) <= UNROLL else []

@@ -37,8 +37,9 @@ MODULE_METHODS = frozenset({
     "parameters", "named_parameters", "train", "eval", "zero_grad", "state_dict", "load_state_dict", "modules",
     "named_modules", "children", "named_children", "apply", "to", "cuda", "cpu", "half", "float", "double", "bfloat16",
     "requires_grad_", "register_buffer", "register_parameter", "add_module", "register_module", "register_forward_hook",
-    "register_full_backward_hook", "register_backward_hook", "register_forward_pre_hook", "buffers", "named_buffers", "get_submodule", "forward",
-    "type", "share_memory", "compile", "no_sync", "append", "extend", "insert", "items", "values", "keys", "__call__",
+    "register_full_backward_hook", "register_backward_hook", "register_forward_pre_hook", "buffers", "named_buffers",
+    "get_submodule", "forward", "type", "share_memory", "compile", "no_sync", "append", "extend", "insert", "items",
+    "values", "keys", "__call__",
 })  # fmt: skip
 
 LIGHTNING_METHODS = frozenset({
@@ -48,7 +49,7 @@ LIGHTNING_METHODS = frozenset({
 
 
 def kind_of(cls: ClassValue) -> str:
-    """module, lightning, optimizer, function, dataset or object, by the installed classes a local class derives from."""
+    """module, lightning, optimizer, function, dataset or object, by the installed classes that a class derives from."""
     names = cls.externals()
     if any(name in LIGHTNING_BASES or name.endswith(".LightningModule") for name in names):
         return "lightning"
@@ -148,7 +149,9 @@ def parameters(layer: Layer) -> list[tuple[str, int]]:
     if layer.name in CONVOLUTIONS:
         return [("weight", 2 + int(layer.name[-2])), *own]
     if layer.name in NORMS:
-        affine = layer.argument(2 if layer.name == "LayerNorm" else 3, "elementwise_affine" if layer.name == "LayerNorm" else "affine")
+        affine = layer.argument(
+            2 if layer.name == "LayerNorm" else 3, "elementwise_affine" if layer.name == "LayerNorm" else "affine"
+        )
         return [] if isinstance(affine, Constant) and affine.value is False else [("weight", 1), ("bias", 1)]
     if layer.name in EMBEDDINGS:
         return [("weight", 2)]
@@ -163,13 +166,17 @@ def duplicate(value: Value, made: dict[int, Value]) -> Value:
     if id(value) in made:
         return made[id(value)]
     if isinstance(value, Layer):
-        layer = Layer(value.kind, value.arguments, value.keywords, value.place, names=list(value.names), complete=value.complete)
+        layer = Layer(
+            value.kind, value.arguments, value.keywords, value.place, names=list(value.names), complete=value.complete
+        )
         layer.started = dict(value.started)
         made[id(value)] = layer
         layer.children = [duplicate(child, made) for child in value.children]
         return layer
     if isinstance(value, Instance):
-        instance = Instance(value.cls, value.kind, place=value.place, assumed=value.assumed, assigned=dict(value.assigned))
+        instance = Instance(
+            value.cls, value.kind, place=value.place, assumed=value.assumed, assigned=dict(value.assigned)
+        )
         made[id(value)] = instance
         instance.attributes = {name: duplicate(part, made) for name, part in value.attributes.items()}
         return instance

@@ -48,8 +48,12 @@ def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     it.frames.pop()
 
 
-_OURS = frozenset({"torch", "lightning", "pytorch_lightning", "accelerate", "transformers", "fastai", "ignite", "torchvision"})
-_OTHERS = frozenset({"mxnet", "tensorflow", "keras", "jax", "flax", "paddle", "mindspore", "chainer", "tinygrad", "oneflow", "jittor"})
+_OURS = frozenset(
+    {"torch", "lightning", "pytorch_lightning", "accelerate", "transformers", "fastai", "ignite", "torchvision"}
+)
+_OTHERS = frozenset(
+    {"mxnet", "tensorflow", "keras", "jax", "flax", "paddle", "mindspore", "chainer", "tinygrad", "oneflow", "jittor"}
+)
 
 
 def _of_another_framework(program: code.Program) -> bool:
@@ -149,7 +153,13 @@ def _class(it: Interpreter, cls: ClassValue) -> None:
     ]
     inside = expressions.attribute_names([member.node.body for member, _ in methods])
     if kind in ("module", "lightning"):
-        used = [member.node.body for member, _ in methods if member.name != "__init__"]
+        used = [
+            member.node.body
+            for base in cls.lineage()
+            if isinstance(base, ClassValue)
+            for member in base.attributes.values()
+            if isinstance(member, FunctionValue) and member.name != "__init__"
+        ]
         it.facts.modules[-1].mentions = frozenset(expressions.names_read(used))
     for wanted in (False, True):
         for member, base in methods:

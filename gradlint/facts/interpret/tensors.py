@@ -130,7 +130,8 @@ def cut(it: Interpreter, value: Value, kind: str, place: Place) -> Value:
     if isinstance(value, Tensor):
         new = (Cut(kind, place, value.roots),) if value.roots or value.mystery or value.parameter else ()
         return Tensor(
-            roots=frozenset(), cuts=(*value.cuts, *new), mystery=False, form=value.form, hint=value.hint, loss=value.loss,
+            roots=frozenset(), cuts=(*value.cuts, *new), mystery=False, form=value.form, hint=value.hint,
+            loss=value.loss,
             divided=value.divided, place=place, formula=formula,
         )  # fmt: skip
     if isinstance(value, Unknown):
@@ -190,7 +191,11 @@ def _added(left: Value, right: Value) -> tuple[Cut, ...]:
 def numbers(values: Iterable[Value]) -> bool:
     """Whether nothing but numbers that were taken from tensors went in: `env.step(action.item())`."""
     return all(
-        isinstance(v, Tensor) and not v.roots and not v.mystery and v.cuts and v.cuts[-1].kind in ("item", "tolist", "numpy", "float")
+        isinstance(v, Tensor)
+        and not v.roots
+        and not v.mystery
+        and v.cuts
+        and v.cuts[-1].kind in ("item", "tolist", "numpy", "float")
         for v in values
     )
 
