@@ -104,7 +104,7 @@ class _Lowering:
         return self.block(body.body, twins)
 
     def header(self, twin: ast.stmt, lower: Callable[[], Any]) -> Any:
-        """Run `lower` with the spans of the statement's own expressions; once more with its own span if they disagree."""
+        """Run `lower` with the spans of the statement's own expressions; again with its own if they disagree."""
         self._spans = positions.in_order(positions.header_parts(twin), self._lines)
         self._next, self._fallback = 0, None
         result = lower()
