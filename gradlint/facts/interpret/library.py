@@ -157,6 +157,7 @@ def optimizer(
     found = Optimizer(
         name, tuple(parameters), settings, place, known, tuple(groups), closure=last_name(name) == "LBFGS"
     )
+    found.alternatives = isinstance(given, Choice)
     if it.once("optimizer", place):
         it.facts.optimizers.append(found)
     it.emit(Construct(place, it.frame.function, found))
