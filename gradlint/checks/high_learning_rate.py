@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
@@ -9,20 +10,26 @@ from gradlint.facts import rates
 from gradlint.facts.events import ClipGrad, walk
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.rates import Rate
+from gradlint.facts.values import number
 from gradlint.options import Options
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every known learning rate that a network trains with."""
     seen = set()
-    clipped = any(
-        isinstance(event, ClipGrad) and event.kind == "norm" for run in facts.runs for event in walk(run.tree)
-    )
+    clips = [
+        number(event.limit)
+        for run in facts.runs
+        for event in walk(run.tree)
+        if isinstance(event, ClipGrad) and event.kind == "norm"
+    ]
     for rate in rates.rates(facts):
-        limit = _limit(rate, options)
-        if not rate.network or rate.place in seen or rate.place.path != facts.path or not _above(rate, limit):
+        if not rate.family or not rate.network or rate.place in seen or rate.place.path != facts.path:
             continue
-        if rate.family == "sgd" and (clipped or rates.warmed_up(facts, rate.place)):
+        limit = _limit(rate, options)
+        if rate.family == "sgd" and clips:
+            limit = max(limit, _clipped(rate, clips, options))
+        if not _above(rate, limit) or (rate.family == "sgd" and rates.warmed_up(facts, rate.place)):
             continue
         seen.add(rate.place)
         values = {
@@ -38,6 +45,14 @@ def _limit(rate: Rate, options: Options) -> float:
     if rate.family == "sgd":
         return options.number("sgd_momentum" if rate.momentum >= 0.9 else "sgd")
     return options.number(rate.family)
+
+
+def _clipped(rate: Rate, norms: list[float | None], options: Options) -> float:
+    """The lr with which steps of clipped gradients get too long: they sum up to lr · max_norm / (1 - momentum)."""
+    known = [norm for norm in norms if norm is not None and norm > 0.0]
+    if len(known) < len(norms) or rate.momentum >= 1.0:
+        return math.inf
+    return options.number("sgd_clipped") * (1.0 - rate.momentum) / max(known)
 
 
 def _above(rate: Rate, limit: float) -> bool:

@@ -15,14 +15,14 @@ from gradlint.options import Options
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge the optimizers all of whose known learning rates are useless and that nothing else sets one for."""
     found: dict[Place, list[tuple[str, float]]] = {}
-    scheduled = {o.place for o in facts.optimizers if any(rates.on(s, o) for s in facts.schedulers)}
+    lifted = {o.place for o in facts.optimizers if any(rates.on(s, o) and rates.lifts(s) for s in facts.schedulers)}
     for rate in rates.rates(facts):
         found.setdefault(rate.place, []).append((rate.optimizer, rate.value))
     for place, given in found.items():
         if any(math.isnan(value) for _, value in given):
             continue
         name, highest = max(given, key=lambda pair: pair[1])
-        if highest < options.number("minimum") and place.path == facts.path and place not in scheduled:
+        if highest < options.number("minimum") and place.path == facts.path and place not in lifted:
             values = {"optimizer": name, "lr": f"{highest:g}", "consequence": _consequence(highest)}
             yield Finding("useless-learning-rate", place.path, Range(*place.at), values)
 

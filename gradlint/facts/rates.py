@@ -36,8 +36,15 @@ _FAMILIES = {
     "SGD": "sgd",
     "RMSprop": "rmsprop", "Adagrad": "adagrad",
 }  # fmt: skip
-_REPLACING = frozenset({"OneCycleLR", "CyclicLR", "LambdaLR", "MultiplicativeLR"})
-"""Schedulers with which the optimizer's own learning rate is not the one it trains with."""
+_REPLACING = frozenset({"OneCycleLR", "CyclicLR"})
+"""Schedulers that never look at the optimizer's own learning rate."""
+_SCALING = frozenset({"LambdaLR", "MultiplicativeLR"})
+"""Schedulers that multiply it by what a function says."""
+_LOWERING = _SCALING | {
+    "StepLR", "MultiStepLR", "ExponentialLR", "ConstantLR", "LinearLR", "PolynomialLR", "ReduceLROnPlateau",
+    "SequentialLR", "ChainedScheduler",
+}  # fmt: skip
+"""Schedulers that multiply it, so that 0 stays 0."""
 _WARM = frozenset({"LinearLR", "GradualWarmupScheduler", "SequentialLR", "ConstantLR"})
 _SCHEDULES = re.compile(r"sched|warm|noam|anneal|(^|_)lr(_|$)|LR$", re.IGNORECASE)
 
@@ -50,8 +57,8 @@ _DEPTH = re.compile(r"(?:resnet|vgg|densenet|resnext)(\d+)")
 class Rate:
     """A learning rate that something trains with, where it is set and by what.
 
-    value: NaN where nobody knows it. family: adam, sgd, rmsprop or adagrad. network: whether it surely is for a
-    network's weights.
+    value: NaN where nobody knows it. family: adam, sgd, rmsprop, adagrad or empty for another one. network: whether it
+    surely is for a network's weights.
     """
 
     value: float
@@ -63,15 +70,18 @@ class Rate:
 
 
 def rates(facts: TrainingFacts) -> Iterator[Rate]:
-    """Every known learning rate of the file's optimizers, one-cycle schedules and TrainingArguments."""
+    """Every known learning rate of the file's optimizers, one-cycle schedules and TrainingArguments; under a schedule
+    that multiplies it by what a function says, only 0 is known.
+    """
     for optimizer in facts.optimizers:
-        family = _FAMILIES.get(optimizer.name)
-        if family is None or not optimizer.known:
+        if not optimizer.known:
             continue
+        family = _FAMILIES.get(optimizer.name, "")
         schedulers = [found for found in facts.schedulers if found.optimizer is optimizer]
         yield from _peaks(optimizer, family, schedulers)
-        if not replaced(facts, optimizer):
-            yield from _own(optimizer, family)
+        own = list(_own(optimizer, family))
+        if not replaced(facts, optimizer) or (not _rewritten(facts, optimizer) and all(r.value == 0.0 for r in own)):
+            yield from own
         yield from _written(facts, optimizer, family)
     for call in facts.calls:
         yield from _arguments(call)
@@ -188,6 +198,12 @@ def weight_layers(owner: Value) -> int | None:
 
 def replaced(facts: TrainingFacts, optimizer: Optimizer) -> bool:
     """Whether something sets or scales the optimizer's learning rate in a way that its own value does not tell."""
+    scaled = any(scheduler.name in _SCALING and on(scheduler, optimizer) for scheduler in facts.schedulers)
+    return scaled or _rewritten(facts, optimizer)
+
+
+def _rewritten(facts: TrainingFacts, optimizer: Optimizer) -> bool:
+    """Whether something sets the optimizer's learning rate, or may do so, whatever it was."""
     if any(call.name == "LRScheduler.__init__" for call in facts.calls):
         return True
     for scheduler in facts.schedulers:
@@ -209,6 +225,15 @@ def replaced(facts: TrainingFacts, optimizer: Optimizer) -> bool:
 def on(scheduler: Scheduler, optimizer: Optimizer) -> bool:
     """Whether a scheduler works on an optimizer, or on one that nobody can see."""
     return scheduler.optimizer is optimizer or not isinstance(scheduler.optimizer, Optimizer)
+
+
+def lifts(scheduler: Scheduler) -> bool:
+    """Whether a schedule may make something of a learning rate of 0."""
+    if scheduler.name.startswith("CosineAnnealing"):
+        floor = scheduler.keywords.get("eta_min", scheduler.arguments[2] if len(scheduler.arguments) > 2 else None)
+        return floor is not None and number(floor) != 0.0
+    named = scheduler.name.startswith("get_") and "schedule" in scheduler.name
+    return scheduler.name not in _LOWERING and not named
 
 
 def warmed_up(facts: TrainingFacts, place: Place) -> bool:
