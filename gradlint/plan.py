@@ -12,7 +12,7 @@ from gradlint.catalog import Catalog, RuleSpec
 from gradlint.config import RuleOptions, Settings
 from gradlint.errors import CatalogError, ConfigError
 from gradlint.options import Options, Value
-from gradlint.registry import Registry
+from gradlint.registry import Registry, needs_check
 from gradlint.selection import match, resolve, select, suggestion
 
 ALWAYS = ("syntax-error", "unreadable-notebook")
@@ -31,7 +31,11 @@ class Plan:
 
 
 def make(settings: Settings, catalog: Catalog, registry: Registry) -> Plan:
-    """The plan of one configuration. Raises ConfigError or UsageError for rules and options that do not exist."""
+    """The plan of one configuration.
+
+    Raises ConfigError or UsageError for rules and options that do not exist, CatalogError for a selected rule without a
+    check (it would pass for one that found nothing) and for any half of a rule among the user's own.
+    """
     rules = catalog.rules
     for problem in registry.orphans(rules.values()):
         if problem.startswith(settings.extend_rules):
@@ -45,7 +49,10 @@ def make(settings: Settings, catalog: Catalog, registry: Registry) -> Plan:
     )
     silenced = {rule.name for word in ignored for rule in match(word.text, rules) if word.text.upper() != "ALL"}
     selected |= set(ALWAYS) - silenced
-    checks = tuple(rule.name for rule in rules.values() if rule.name in selected and rule.name in registry.modules)
+    checks = tuple(rule.name for rule in rules.values() if rule.name in selected and needs_check(rule))
+    for name in checks:
+        if name not in registry.modules:
+            raise CatalogError(f"{rules[name].path}: has no check {name.replace('-', '_')}.py, so it cannot be run")
     given = _given(settings.rules, rules)
     options = {
         name: Options({**_defaults(rules[name]), **given.get(name, {})}, strict=settings.strict) for name in checks

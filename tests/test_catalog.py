@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -140,3 +144,25 @@ def test_every_code_and_name_resolves_to_itself() -> None:
     for rule in rules.values():
         assert resolve(Selector(rule.code), rules) == [rule]
         assert resolve(Selector(rule.name), rules) == [rule]
+
+
+def test_a_rule_that_cannot_run_stops_the_run(project: Path) -> None:
+    """A built-in rule whose check is missing must not pass for one that found nothing."""
+    for name in ("gradlint", "rules"):
+        shutil.copytree(ROOT / name, project / "copy" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    check = project / "copy/gradlint/checks/missing_zero_grad.py"
+    check.unlink()
+    (project / "train.py").write_text((ROOT / "examples/train.py").read_text())
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "gradlint", "train.py", *arguments],
+            capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(project / "copy")},
+        )  # fmt: skip
+
+    rule = project / "copy/rules/missing-zero-grad.yaml"
+    sentence = f"gradlint: {rule}: has no check missing_zero_grad.py, so it cannot be run\n"
+    for _ in range(2):
+        result = run()
+        assert (result.returncode, result.stdout, result.stderr) == (2, "", sentence)
+    assert run("--select", "GL601").returncode == 1
