@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zygote
 
 for name in ("torch", "networkx", "psutil"):
     if importlib.util.find_spec(name) is None:
@@ -23,5 +26,15 @@ FIXTURES = Path(__file__).parent.parent / "fixtures" / "traces"
 @cache
 def trace(script: str | Path, **options: Any) -> TraceRecord:
     """The record of one script of tests/fixtures/traces, or of an absolute path; `options` are those of a trace."""
-    settings = {"timeout": 100.0, "threads": 1, **options}
-    return run_trace(FIXTURES / script, (), TraceOptions(**settings))
+    path = FIXTURES / script
+    settings = {"timeout": 100.0, "threads": 1, "project": path.parent, "python": _python(), **options}
+    return run_trace(path, (), TraceOptions(**settings))
+
+
+@cache
+def _python() -> str:
+    """One interpreter for all traces, which has imported torch already."""
+    folder = tempfile.TemporaryDirectory(prefix="gradlint-tests-")
+    atexit.register(folder.cleanup)
+    atexit.register(zygote.close)
+    return zygote.interpreter(Path(folder.name))
