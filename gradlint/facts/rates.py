@@ -95,10 +95,18 @@ def groups(optimizer: Optimizer) -> Iterator[tuple[Value, dict[str, Value]]]:
 
 
 def _own(optimizer: Optimizer, family: str) -> Iterator[Rate]:
+    probe = _is_probe(optimizer)
     for parameters, settings in groups(optimizer):
         known = _numbers(settings["lr"]) if "lr" in settings else []
+        network = is_network(parameters) and not probe
         for value in known or [math.nan]:
-            yield _rate(optimizer, family, value, settings, is_network(parameters), optimizer.place)
+            yield _rate(optimizer, family, value, settings, network, optimizer.place)
+
+
+def _is_probe(optimizer: Optimizer) -> bool:
+    """Whether one Linear layer is all that an optimizer holds: a convex problem, which takes far larger steps."""
+    owners = [o for part in optimizer.parameters if isinstance(part, Parameters) for o in part.owners]
+    return len(owners) == len(optimizer.parameters) == 1 and isinstance(owners[0], Layer) and owners[0].name in LINEAR
 
 
 def _peaks(optimizer: Optimizer, family: str, schedulers: list[Scheduler]) -> Iterator[Rate]:
