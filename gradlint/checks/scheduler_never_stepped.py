@@ -37,12 +37,12 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 
 def _judged(facts: TrainingFacts, run: Run, scheduler: Scheduler) -> bool:
-    """Whether the code that would step it can be seen: the run that builds it trains, or a framework takes what it
-    returns.
+    """Whether the code that would step it can be seen: its optimizer is stepped in sight, or a framework takes what the
+    run returns.
     """
     if run.managed:
         return run.name.endswith(".configure_optimizers")
-    steps = [e for e in walk(run.tree) if isinstance(e, OptimizerStep)]
+    steps = [e for other in facts.runs for e in walk(other.tree) if isinstance(e, OptimizerStep)]
     if not any(e.optimizer is scheduler.optimizer for e in steps):
         return False
     return not any(

@@ -16,7 +16,7 @@ def handed(facts: TrainingFacts, value: Value) -> bool:
         if run.result is not None and relations.holds(run.result, value):
             return True
     for call in facts.calls:
-        if call.name.startswith("torch.") or isinstance(call.result, Scheduler):
+        if call.name.startswith(("torch.", "apex.amp.")) or isinstance(call.result, Scheduler):
             continue
         if any(relations.holds(given, value) for given in (*call.arguments, *call.keywords.values())):
             return True

@@ -10,6 +10,7 @@ from gradlint.facts.values import (
     Choice,
     Collection,
     Constant,
+    FunctionValue,
     Instance,
     Layer,
     Manager,
@@ -204,6 +205,8 @@ def _within(given: Value, value: Value, depth: int) -> bool:
         return any(_within(given, option, depth) for option in value.options)
     if depth > 2:
         return False
+    if isinstance(given, FunctionValue):
+        return given.receiver is not None and _within(given.receiver, value, depth + 1)
     if isinstance(given, Collection):
         return any(_within(item, value, depth + 1) for item in given.items)
     if isinstance(given, Mapping):

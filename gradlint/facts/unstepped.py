@@ -17,9 +17,12 @@ from gradlint.facts.events import (
     repeats,
     walk,
 )  # fmt: skip
+from gradlint.facts.frozen import frozen
 from gradlint.facts.handed import handed
+from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.values import Optimizer, Scheduler
+from gradlint.facts.uncalled import uncalled
+from gradlint.facts.values import Instance, Layer, Optimizer, Scheduler, Tensor
 
 
 @dataclass(slots=True, frozen=True)
@@ -37,8 +40,14 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
     """
     events = [event for run in facts.runs for event in walk(run.tree)]
     stepped = [e.optimizer for e in events if isinstance(e, OptimizerStep)]
-    if any(not isinstance(o, Optimizer) for o in stepped) or any(
-        isinstance(e, ManualUpdate) or (isinstance(e, GradEdit) and e.fresh) for e in events
+    strangers = [
+        run
+        for run in facts.runs
+        if any(isinstance(e, OptimizerStep) and not isinstance(e.optimizer, Optimizer) for e in walk(run.tree))
+    ]
+    if not all(uncalled(facts, run) for run in strangers) or any(
+        (isinstance(e, ManualUpdate) and not _of_frozen(facts, e)) or (isinstance(e, GradEdit) and e.fresh)
+        for e in events
     ):
         return
     if any(call.name.startswith("Gradient.") for call in facts.calls):
@@ -54,6 +63,7 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
                 or not optimizer.known
                 or optimizer.managed == "deepspeed"
                 or handed(facts, optimizer)
+                or (strangers and _kept_by_example(facts, optimizer))
             ):
                 continue
             reached = [e for e in inside if relations.reaches(e, optimizer)]
@@ -61,6 +71,22 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
                 own = [e for e in reached if not any(relations.reaches(e, o) for o in stepped)]
                 places.add(optimizer.place)
                 yield Unstepped(optimizer, (own or reached)[0], _scheduler(run, optimizer))
+
+
+def _of_frozen(facts: TrainingFacts, event: ManualUpdate) -> bool:
+    """Whether an update by hand is of parameters that no optimizer trains: a moving average."""
+    target = event.target
+    owner = target.owner if isinstance(target, Tensor) else None
+    layers = [part for part in modules.walk(owner) if isinstance(part, Layer) and not part.children] if owner else []
+    return not event.gradient and bool(layers) and all(frozen(facts, layer) for layer in layers)
+
+
+def _kept_by_example(facts: TrainingFacts, optimizer: Optimizer) -> bool:
+    """Whether an object that stands for all of its class keeps the optimizer, so that other methods may step it."""
+    return any(
+        relations.holds(write.value, optimizer) and not (isinstance(write.owner, Instance) and not write.owner.assumed)
+        for write in facts.writes
+    )
 
 
 def _scheduler(run: Run, optimizer: Optimizer) -> SchedulerStep | None:
