@@ -78,9 +78,9 @@ class Project:
     # Local modules
 
     def scope_of(self, it: Interpreter, dotted: str, level: int, importer: str) -> Scope | None:
-        """The scope of a local module, or None if no such file is near."""
+        """The scope of a local module, or None if no such file is near; no file imports itself by an absolute name."""
         for path in self._candidates(dotted, level, importer):
-            if self._is_file(path):
+            if (level or path != importer) and self._is_file(path):
                 return self._scope(it, path)
         return None
 
