@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
@@ -11,6 +12,8 @@ from gradlint.options import Options
 
 _DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
 _OFF_BY_DEFAULT = ("alpha_dropout", "feature_alpha_dropout")
+_BY_DESIGN = re.compile(r"prenet|mc_?dropout|monte_?carlo", re.IGNORECASE)
+"""Modules that drop in evaluation too: Tacotron's prenet in synthesis, and sampling from a network."""
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
@@ -21,7 +24,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             continue
         if call.forward_of is None or call.conditional or "**" in call.keywords:
             continue
-        if call.argument(2, "training") is not None:
+        if call.argument(2, "training") is not None or _BY_DESIGN.search(call.forward_of.name):
             continue
         rate = number(call.argument(1, "p")) if call.argument(1, "p") is not None else 0.5
         if rate == 0.0:
