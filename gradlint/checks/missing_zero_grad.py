@@ -22,7 +22,7 @@ from gradlint.facts.events import (
 )  # fmt: skip
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
-from gradlint.facts.values import Manager, Optimizer, Unknown, Value
+from gradlint.facts.values import Manager, Optimizer, Tensor, Unknown, Value
 from gradlint.options import Options
 
 
@@ -52,7 +52,7 @@ class _Clearing(Machine):
 
     def on(self, state: State, event: Event) -> State:
         used = state if isinstance(state, _Used) else None
-        if isinstance(event, OptimizerStep) and event.optimizer is self.optimizer:
+        if _updated(event) is self.optimizer:
             if used is not None and used.stale is not None:
                 self.report(used.step, "bad", used.stale)
             return _Used(event)
@@ -77,8 +77,8 @@ class _Clearing(Machine):
             if not used.left:
                 self.report(used.step, "ok", event)
             return "clean"
-        elif isinstance(event, (Escape, Construct, ManualUpdate)) and self._interferes(event):
-            if used is not None:
+        elif isinstance(event, (Escape, Construct)) and self._interferes(event):
+            if used is not None and not (used.left and isinstance(event, Construct)):
                 self.report(used.step, "unsure", event)
             return "clean"
         return state
@@ -112,14 +112,24 @@ class _Clearing(Machine):
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
-    """Judge every optimizer that a run steps."""
+    """Judge every optimizer that a run steps, and what it updates by hand."""
     for run in facts.runs:
         for optimizer in _stepped(walk(run.tree)):
             yield from _judge(facts, run, optimizer, options)
 
 
+def _updated(event: Event) -> Value | None:
+    """The optimizer that is stepped, or the module or parameter that an update by hand moves along its gradient."""
+    if isinstance(event, OptimizerStep):
+        return event.optimizer
+    if not isinstance(event, ManualUpdate) or not event.gradient or event.rebinds:
+        return None
+    target = event.target
+    return target.owner if isinstance(target, Tensor) and target.owner is not None else target
+
+
 def _stepped(events: list[Event]) -> list[Value]:
-    stepped = dict.fromkeys(e.optimizer for e in events if isinstance(e, OptimizerStep))
+    stepped = dict.fromkeys(value for value in map(_updated, events) if value is not None)
     return [
         o for o in stepped if not isinstance(o, Manager) and not (isinstance(o, Optimizer) and o.managed == "deepspeed")
     ]
@@ -131,10 +141,12 @@ def _judge(facts: TrainingFacts, run: Run, optimizer: Value, options: Options) -
     if isinstance(optimizer, Unknown) and optimizer.origin == "item":
         return
     for judgement in _Clearing(optimizer).run(run.tree):
+        by_hand = isinstance(judgement.origin, ManualUpdate)
         if judgement.verdict == "sure" or (judgement.verdict == "maybe" and options.strict):
             place, stale = judgement.origin.place, judgement.bad[0].place
             values: dict[str, str | int | float] = {
                 "optimizer": facts.name_of(optimizer, "optimizer"),
+                "update": "the update" if by_hand else "`step()`",
                 "line": place.at[0],
                 "backward_line": stale.at[0],
             }

@@ -165,6 +165,7 @@ def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) 
         it.journal.write(owner.parts, f"[{key!r}]", value)
     elif isinstance(owner, Tensor):
         tensors.changed_in_place(it, owner, "[…] =", it.place(at))
+        _written_into(it, target.base, owner, value, at)
     elif isinstance(owner, Gradient):
         calls.record(it, "Gradient.__setitem__", [*keys, value], {}, owner, it.place(at), receiver=owner)
         it.grad_edited(owner.owner, at, not isinstance(value, Gradient))
@@ -177,6 +178,19 @@ def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) 
         and key is None
     ):
         accumulate(it, expressions.text_of(target.base), value, owner, "item", it.place(at))
+
+
+def _written_into(it: Interpreter, base: Expr, owner: Tensor, value: Value, at: Span) -> None:
+    """`outputs[t] = out`: from here on `outputs` was computed from `out` too."""
+    if isinstance(base, code.Subscript):
+        _written_into(it, base.base, owner, value, at)
+    elif isinstance(base, code.Name) and isinstance(value, (Tensor, Unknown)):
+        whole = expressions.evaluate(it, base)
+        if isinstance(whole, Tensor) and not whole.parameter and not whole.attribute:
+            blank = not whole.roots and not whole.mystery and not whole.cuts
+            parts = [value] if blank else [whole, value]
+            made = tensors.derive(it, parts, it.place(at), keep_form=blank, hint=base.name)
+            it.write(base.name, made)
 
 
 def _unpack(it: Interpreter, targets: list[Expr], value: Value, at: Span, fresh: bool = False) -> None:

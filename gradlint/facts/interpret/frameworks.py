@@ -16,6 +16,7 @@ from gradlint.facts.values import (
     Manager,
     Mapping,
     Optimizer,
+    Parameters,
     Place,
     Tensor,
     Unknown,
@@ -44,6 +45,8 @@ def construct(it: Interpreter, name: str, arguments: Arguments, keywords: Keywor
         scaled.attribute, scaled.owner, scaled.hint = "scaled", Unknown("amp", "value"), "loss"
         scaled.loss = arguments[0].loss if arguments and isinstance(arguments[0], Tensor) else None
         return Context("scale_loss", scaled, place)
+    if name == "apex.amp.master_params" and arguments:
+        return Parameters((arguments[0],))
     if name not in INITIALISERS:
         return None
     kind = INITIALISERS[name]
