@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts.events import Backward, Escape, Forward, Run, walk
+from gradlint.facts.exclusive import exclusive
 from gradlint.facts.interpret.tensors import ancestry, parts
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
@@ -48,7 +49,12 @@ def _used_again(facts: TrainingFacts, run: Run, event: Backward) -> bool:
     if not forwards or any(id(forward) not in inside for forward in forwards):
         return True
     for other in walk(scope):
-        if isinstance(other, Backward) and other is not event and _may_reach(other.loss, graph):
+        if (
+            isinstance(other, Backward)
+            and other is not event
+            and _may_reach(other.loss, graph)
+            and not exclusive(scope, event, other)
+        ):
             return True
         if isinstance(other, Escape) and any(graph & ancestry(value).keys() for value in other.values):
             return True
@@ -58,7 +64,11 @@ def _used_again(facts: TrainingFacts, run: Run, event: Backward) -> bool:
             call.function == event.function or graph & ancestry(call.arguments[0]).keys()
         ):
             return True
-    return any(graph & ancestry(carried.state).keys() for carried in facts.carried)
+    around = {loop.number for loop in loops}
+    return any(
+        graph & ancestry(carried.state).keys() and (not around or around.intersection(carried.loops))
+        for carried in facts.carried
+    )
 
 
 def _inner(part: Value) -> bool:

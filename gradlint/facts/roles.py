@@ -13,6 +13,7 @@ from gradlint.facts.values import (
     Constant,
     External,
     FunctionValue,
+    Gradient,
     Instance,
     Layer,
     Manager,
@@ -149,6 +150,8 @@ def training_method(receiver: Value | None, name: str) -> bool:
             and isinstance(hit[0], FunctionValue)
             and name in ("zero_grad", "step", "backward", "train", "eval")
         )
+    if isinstance(receiver, Gradient):
+        return name == "zero_"
     kind = role(receiver) or ("loss" if loss_like(receiver) else "")
     return name in _TRAINING_METHODS.get(kind, frozenset())
 

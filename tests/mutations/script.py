@@ -131,14 +131,15 @@ class Edit:
         return self
 
     def replace(self, node: ast.AST, text: str) -> Edit:
-        """Replace the source of an expression or statement by one line of text."""
+        """Replace the source of an expression or statement by text, whose lines are mapped one by one."""
         assert isinstance(node, (ast.expr, ast.stmt))
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
         start, end = self._span(node)  # type: ignore[arg-type]
         head = self.lines[start][1].encode()[: node.col_offset].decode()
         tail = self.lines[end - 1][1].encode()[node.end_col_offset :].decode()
-        self.lines[start:end] = [(node.lineno, head + text + tail)]
+        new = (head + text + tail).split("\n")
+        self.lines[start:end] = [(node.lineno + offset, line) for offset, line in enumerate(new)]
         return self
 
     def shift(self, nodes: list[ast.stmt], spaces: int) -> Edit:

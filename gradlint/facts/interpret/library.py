@@ -10,6 +10,7 @@ from gradlint.facts import torch_names as names
 from gradlint.facts.events import Backward, ClipGrad, Construct, Escape, OptimizerStep
 from gradlint.facts.interpret import (
     calls,
+    forward,
     frameworks,
     initialisers,
     iterators,
@@ -21,7 +22,7 @@ from gradlint.facts.interpret import (
 )
 from gradlint.facts.interpret.assign import gradient_owner
 from gradlint.facts.interpret.conditions import is_instance
-from gradlint.facts.roles import interesting, last_name
+from gradlint.facts.roles import interesting, last_name, role
 from gradlint.facts.values import (
     UNKNOWN_START,
     Choice,
@@ -207,6 +208,23 @@ def _grad(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
     found = tensors.derive(it, arguments[:1], place)
     found.mystery, found.loss, found.form, found.chain = True, None, None, None
     return Collection("tuple", [found], open=True, element=found)
+
+
+def _functional_call(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    """`functional_call(model, params, args)`: the model's forward, whose output hangs on the parameters given."""
+    module = methods.argument(arguments, keywords, 0, "module")
+    given = methods.argument(arguments, keywords, 1, "parameter_and_buffer_dicts")
+    inputs = methods.argument(arguments, keywords, 2, "args")
+    if module is None or not (is_module(module) or role(module) == "module"):
+        return _other(it, name, arguments, keywords, place, name)
+    passed = list(inputs.items) if isinstance(inputs, Collection) else [] if inputs is None else [inputs]
+    result = forward.run(it, module, passed, {}, place)
+    sources = [part for part in tensors.parts([given, *passed]) if isinstance(part, Tensor)]
+    for part in tensors.parts([result]):
+        if isinstance(part, Tensor):
+            part.roots = frozenset(root for source in sources for root in source.roots)
+            part.mystery = True
+    return result
 
 
 def _distributed_backward(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
@@ -490,6 +508,8 @@ def _setattr(it: Interpreter, name: str, arguments: Arguments, keywords: Keyword
 
 
 def _mapping(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    from gradlint.facts.interpret.loops import parameter_of
+
     made = Mapping({key: value for key, value in keywords.items() if key != "**"}, open="**" in keywords)
     given = arguments[0] if arguments else None
     if isinstance(given, Mapping):
@@ -502,6 +522,9 @@ def _mapping(it: Interpreter, name: str, arguments: Arguments, keywords: Keyword
             else:
                 made.open = True
         made.open = made.open or given.open
+    elif isinstance(given, Parameters) and given.named:
+        iterators.exhaust(it, given, place, name)
+        made.open, made.items["?0"] = True, parameter_of(Parameters(given.owners, given.whole))
     elif given is not None and not isinstance(given, External):
         made.open = True
     return made
@@ -647,7 +670,8 @@ _EXACT: dict[str, Handler] = {
     "torch.set_grad_enabled": _context, "torch.autograd.backward": _backward, "torch.autograd.grad": _grad,
     "torch.distributed.autograd.backward": _distributed_backward, "torch_xla.core.xla_model.optimizer_step": _xla_step,
     "torch.utils.data.DataLoader": _loader, "torch.utils.data.TensorDataset": _dataset,
-    "torch.utils.checkpoint.checkpoint": _checkpoint,
+    "torch.utils.checkpoint.checkpoint": _checkpoint, "torch.func.functional_call": _functional_call,
+    "torch.nn.utils.stateless.functional_call": _functional_call,
     "itertools.cycle": _through, "typing.cast": lambda it, n, a, k, p: a[1] if len(a) > 1 else it.unknown(n),
 }  # fmt: skip
 
