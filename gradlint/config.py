@@ -136,24 +136,31 @@ def load(path: Path, note: Callable[[str], None] = lambda path: None, seen: tupl
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     table = _table(path, text)
     base = Settings(path.parent, path)
+    if "extend" in table:
+        target = _extended(path, text, table["extend"])
+        base = replace(load(target, note, (*seen, path)), root=path.parent, path=path)
+    own = {key: value for key, value in table.items() if key != "extend"}
+    return overlaid(base, own, lambda key: where(path, text, key), path.parent)
+
+
+def overlaid(base: Settings, table: Mapping[str, Any], locate: Callable[[str], str], folder: Path) -> Settings:
+    """`base` with the keys of a configuration table laid over it.
+
+    `locate` says where a key stands, for messages; paths in the table are relative to `folder`. Raises ConfigError.
+    """
     values: dict[str, Any] = {}
     for key, value in table.items():
-        if key == "extend":
-            base = replace(load(_extended(path, text, value), note, (*seen, path)), root=path.parent, path=path)
-        elif key not in KEYS:
-            raise ConfigError(f"{where(path, text, key)}: unknown key `{key}`{suggestion(key, [*KEYS, 'extend'])}")
-        else:
-            values[KEYS[key].name] = _value(
-                KEYS[key].metadata["kind"], value, key, lambda word: where(path, text, word)
-            )
+        if key not in KEYS:
+            raise ConfigError(f"{locate(key)}: unknown key `{key}`{suggestion(key, [*KEYS, 'extend'])}")
+        values[KEYS[key].name] = _value(KEYS[key].metadata["kind"], value, key, locate)
     if "per_file_ignores" in values:
         values["per_file_ignores"] = {**base.per_file_ignores, **values["per_file_ignores"]}
     if "rules" in values:
         values["rules"] = {**base.rules, **values["rules"]}
     if "extend_rules" in values:
-        values["extend_rules"] = tuple(str(path.parent / item) for item in values["extend_rules"])
+        values["extend_rules"] = tuple(str(folder / item) for item in values["extend_rules"])
     if values.get("baseline"):
-        values["baseline"] = str(path.parent / values["baseline"])
+        values["baseline"] = str(folder / values["baseline"])
     return replace(base, **values)
 
 

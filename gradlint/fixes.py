@@ -32,7 +32,7 @@ def apply(data: bytes, path: str, fixes: Iterable[tuple[int | None, Fix]]) -> tu
     for byte. Raises SourceError if the result would not be Python, or if a notebook could not be written back as it
     was.
     """
-    chosen = _without_conflicts(fixes)
+    chosen = without_conflicts(fixes)
     if not chosen:
         return data, 0
     if is_notebook(path):
@@ -75,7 +75,8 @@ def write(path: str, before: bytes, after: bytes) -> None:
         raise
 
 
-def _without_conflicts(fixes: Iterable[tuple[int | None, Fix]]) -> list[tuple[int | None, Fix]]:
+def without_conflicts(fixes: Iterable[tuple[int | None, Fix]]) -> list[tuple[int | None, Fix]]:
+    """The fixes in the order of the file, less those whose edits touch an earlier one's."""
     ordered = sorted(fixes, key=lambda pair: (pair[0] or 0, min(edit.range for edit in pair[1].edits)))
     taken: list[tuple[int | None, Range]] = []
     chosen = []

@@ -1,18 +1,26 @@
-"""`gradlint lsp`: handed to the language server."""
+"""`gradlint lsp`: serve an editor over standard input and output."""
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
+from gradlint.cli import Parser
 from gradlint.errors import MissingExtraError
 
 
+def build() -> Parser:
+    """It takes no options: an editor starts it, and sends its settings afterwards."""
+    return Parser(
+        prog="gradlint lsp",
+        description="Serve an editor by the Language Server Protocol over stdin and stdout.",
+        allow_abbrev=False,
+    )
+
+
 def main(arguments: list[str]) -> int:
-    """Serve an editor on stdin and stdout."""
+    """Serve until the editor says that it is done."""
+    build().parse_args(arguments)
     try:
-        server: Any = importlib.import_module("gradlint.lsp")
+        from gradlint.lsp import server
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"the language server is not installed ({error.name} is missing)") from None
-    code: int = server.main(arguments)
-    return code
+        raise MissingExtraError(f"the language server needs {error.name}: pip install 'gradlint-torch[lsp]'") from None
+    server.build().start_io()
+    return 0

@@ -1,0 +1,1 @@
+"""The language server: diagnostics while typing, pages on hover, fixes and suppressions as code actions."""
