@@ -39,7 +39,7 @@ def _swapped_divergence(loss: LossCall) -> bool:
 
 
 def _given(value: Value | None) -> bool:
-    """Whether a value is data: nothing that hangs on parameters went in, or nothing but their decisions, as `argmax`."""
+    """Whether a value is data: nothing went in that hangs on parameters, or only a decision of them, as `argmax`."""
     if isinstance(value, Tensor):
         decided = bool(value.cuts) and value.cuts[-1].kind.startswith("non-differentiable")
         return not value.roots and not value.mystery and not value.attribute and (decided or not _lost(value))
