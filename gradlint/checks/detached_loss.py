@@ -20,7 +20,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     for update in updates(facts):
         if not update.loss.surely_cut:
             continue
-        for cut in update.loss.cuts:
+        for cut in update.last_cuts():
             module = update.misses(cut)
             if cut.kind in _CUTS and module is not None:
                 values: dict[str, str | int | float] = {

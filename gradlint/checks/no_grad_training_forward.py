@@ -25,17 +25,21 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     for update in updates(facts):
         if not update.loss.surely_cut:
             continue
-        for cut in update.loss.cuts:
-            forward = _forward(update, cut) if cut.kind in _MODES and update.misses(cut) is not None else None
-            if forward is not None:
-                place = forward.place
-                values: dict[str, str | int | float] = {
-                    "module": facts.name_of(forward.module, "the model"),
-                    "context": _MODES[cut.kind],
-                    "line": update.place.at[0],
-                }
-                yield Finding("no-grad-training-forward", place.path, Range(*place.at), values)
-                break
+        for cut in update.last_cuts():
+            missed = update.misses(cut) if cut.kind in _MODES else None
+            if missed is None:
+                continue
+            forward = _forward(update, cut)
+            name = facts.name_of(forward.module if forward is not None else missed, "the model")
+            place = forward.place if forward is not None else cut.place
+            values: dict[str, str | int | float] = {
+                "what": f"`{name}` is called" if forward is not None else "the loss is computed",
+                "context": _MODES[cut.kind],
+                "line": update.place.at[0],
+                "reached": "its parameters" if forward is not None else f"the parameters of `{name}`",
+            }
+            yield Finding("no-grad-training-forward", place.path, Range(*place.at), values)
+            break
 
 
 def _forward(update: Update, cut: Cut) -> Forward | None:

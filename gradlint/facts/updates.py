@@ -21,6 +21,11 @@ class Update:
     place: Place
     optimizers: tuple[Value, ...]
 
+    def last_cuts(self) -> list[Cut]:
+        """The cuts after which nothing was cut any more, in order."""
+        passed = {cut for last in self.loss.cuts for cut in last.before if cut.place != last.place}
+        return [cut for cut in self.loss.cuts if cut not in passed] or list(self.loss.cuts)
+
     def misses(self, cut: Cut) -> Value | None:
         """Something that a cut took from the loss and that one of the optimizers holds, or may hold."""
         lost = sorted(cut.lost, key=_place)

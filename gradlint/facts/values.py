@@ -281,12 +281,13 @@ class Loader(Value):
 @dataclass(slots=True, frozen=True)
 class Cut:
     """Where a tensor left the autograd graph: detach, data, item, numpy, tensor, no_grad; `lost` is what it hung on
-    until there.
+    until there, `before` the cuts it came with.
     """
 
     kind: str
     place: Place
     lost: frozenset[Value] = frozenset()
+    before: tuple[Cut, ...] = field(default=(), compare=False)
 
 
 @dataclass(slots=True, frozen=True)

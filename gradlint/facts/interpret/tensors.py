@@ -115,7 +115,7 @@ def ancestry(value: Value | None) -> dict[int, Value]:
 def unrecorded(it: Interpreter, result: Tensor, place: Place) -> Tensor:
     """A result computed without recording hangs on nothing."""
     if it.recording is False and (result.roots or result.mystery):
-        cut = Cut(it.recording_context or "no_grad", place, result.roots)
+        cut = Cut(it.recording_context or "no_grad", place, result.roots, result.cuts)
         result.roots, result.mystery, result.cuts, result.sources = frozenset(), False, (*result.cuts, cut), ()
     elif it.recording is None:
         result.mystery = True
@@ -128,7 +128,7 @@ def cut(it: Interpreter, value: Value, kind: str, place: Place) -> Value:
         return cut(it, value.options[0], kind, place)
     formula = ranges.formula_of(value) if kind in ("detach", "data", "tensor") else None
     if isinstance(value, Tensor):
-        new = (Cut(kind, place, value.roots),) if value.roots or value.mystery or value.parameter else ()
+        new = (Cut(kind, place, value.roots, value.cuts),) if value.roots or value.mystery or value.parameter else ()
         return Tensor(
             roots=frozenset(), cuts=(*value.cuts, *new), mystery=False, form=value.form, hint=value.hint,
             loss=value.loss,
