@@ -9,7 +9,7 @@ A loop is taken to run at least once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -18,14 +18,16 @@ from gradlint.facts.events import Branch, Call, Condition, Event, Exit, Node, Re
 STATES = 192
 """Paths kept apart at one point; beyond, what branches assumed is forgotten, and if that is not enough some paths are
 dropped and no verdict of the run is sure any more."""
+SAMPLE = 8
+"""Paths followed further once some had to be dropped."""
 ASSUMPTIONS = 24
 """Conditions a path remembers; those met later are taken both ways each time, which only makes verdicts weaker."""
 ROUNDS = 12
 """Rounds of a loop until its states are taken as stable."""
 
 State = Hashable
-Path = tuple[State, frozenset[tuple[str, int]]]
-Paths = set[Path]
+Paths = dict[State, set[int]]
+"""States, each with what the paths to it assumed: a set of bits, one for each side of a condition."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +59,7 @@ class Machine(ABC):
     def __init__(self) -> None:
         self.judgements: dict[int, Judgement] = {}
         self.overflowed = False
+        self._reported: set[tuple[int, str, int]] = set()
 
     @abstractmethod
     def on(self, state: State, event: Event) -> State:
@@ -75,16 +78,18 @@ class Machine(ABC):
 
     def report(self, origin: Event, verdict: str, at: Event) -> None:
         """Things went `bad`, `ok` or `unsure` for `origin` when `at` happened."""
-        judgement = self.judgements.setdefault(id(origin), Judgement(origin))
-        events = getattr(judgement, verdict)
-        if all(event is not at for event in events):
-            events.append(at)
+        key = (id(origin), verdict, id(at))
+        if key not in self._reported:
+            self._reported.add(key)
+            judgement = self.judgements.setdefault(id(origin), Judgement(origin))
+            getattr(judgement, verdict).append(at)
 
     def run(self, tree: list[Node]) -> list[Judgement]:
         """Run over a tree; the judgements in order of their places."""
-        outcome = _Runner(self).block(pruned(tree, self.watches), {(self.start, frozenset())})
+        kept = pruned(tree, self.watches)
+        outcome = _Runner(self, kept).block(kept, {self.start: {0}})
         for paths in (outcome.paths, *outcome.exits.values()):
-            for state, _ in paths:
+            for state in paths:
                 self.finish(state)
         if self.overflowed:
             for judgement in self.judgements.values():
@@ -136,13 +141,33 @@ class _Outcome:
     exits: dict[str, Paths] = field(default_factory=dict)
 
     def leave_by(self, kind: str, paths: Paths) -> None:
-        self.exits.setdefault(kind, set()).update(paths)
+        _add(self.exits.setdefault(kind, {}), paths)
 
 
 class _Runner:
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, tree: list[Node]) -> None:
         self.machine = machine
-        self.loops: list[int] = []
+        self.variants: dict[int, frozenset[str]] = {}
+        self.bits: dict[str, dict[int, int]] = {}
+        self.used = 0
+        met: dict[str, int] = {}
+        self._meet(tree, None, met)
+        self.lasting = {key for key, count in met.items() if count > 1}
+        """Conditions that a path can meet again; what it assumed about others need not be remembered."""
+
+    def _meet(self, nodes: list[Node], variant: frozenset[str] | None, met: dict[str, int]) -> None:
+        for node in nodes:
+            if isinstance(node, Branch):
+                key = node.condition.key
+                again = variant is not None and key not in variant
+                met[key] = met.get(key, 0) + 1 + again
+                for arm in node.arms:
+                    self._meet(arm, variant, met)
+            elif isinstance(node, Repeat):
+                self.variants[id(node)] = _variant(node)
+                self._meet(node.body, self.variants[id(node)], met)
+            elif isinstance(node, (Within, Call)):
+                self._meet(node.body, variant, met)
 
     def block(self, nodes: list[Node], paths: Paths) -> _Outcome:
         outcome = _Outcome(paths)
@@ -150,11 +175,14 @@ class _Runner:
             if not outcome.paths:
                 break
             if isinstance(node, Event):
-                outcome.paths = {(self.machine.on(state, node), assumed) for state, assumed in outcome.paths}
+                after: Paths = {}
+                for state, assumed in outcome.paths.items():
+                    after.setdefault(self.machine.on(state, node), set()).update(assumed)
+                outcome.paths = after
                 continue
             if isinstance(node, Exit):
                 outcome.leave_by(node.kind, outcome.paths)
-                outcome.paths = set()
+                outcome.paths = {}
                 break
             inner = self._node(node, outcome.paths)
             for kind, left in inner.exits.items():
@@ -169,75 +197,97 @@ class _Runner:
             return self._repeat(node, paths)
         outcome = self.block(node.body, paths)
         if isinstance(node, Call):
-            outcome.paths = outcome.paths | outcome.exits.pop("return", set())
+            _add(outcome.paths, outcome.exits.pop("return", {}))
         return outcome
 
     def _branch(self, node: Branch, paths: Paths) -> _Outcome:
-        outcome = _Outcome(set())
+        outcome = _Outcome({})
         arms = len(node.arms)
         for index, arm in enumerate(node.arms):
-            side = _side(node.condition, index, arms)
-            taken = {
-                (state, _assume(assumed, node.condition.key, side))
-                for state, assumed in paths
-                if _allows(assumed, node.condition.key, side, arms)
-            }
-            inner = self.block(arm, taken)
-            outcome.paths |= inner.paths
+            inner = self.block(arm, self._taken(paths, node.condition, _side(node.condition, index, arms), arms))
+            _add(outcome.paths, inner.paths)
             for kind, left in inner.exits.items():
                 outcome.leave_by(kind, left)
         return outcome
+
+    def _taken(self, paths: Paths, condition: Condition, side: int, arms: int) -> Paths:
+        """The paths that can take a side of a branch, which they remember."""
+        key = condition.key
+        if key not in self.lasting:
+            return {state: set(assumed) for state, assumed in paths.items()}
+        bit = self._bit(key, side)
+        against = self._bit(key, side ^ 1) if arms == 2 else self._mask((key,)) & ~bit
+        taken: Paths = {}
+        for state, assumed in paths.items():
+            kept = {a | bit if a.bit_count() < ASSUMPTIONS else a for a in assumed if not a & against}
+            if kept:
+                taken[state] = kept
+        return taken
 
     def _repeat(self, node: Repeat, paths: Paths) -> _Outcome:
-        variant = _variant(node)
-        seen: Paths = set()
-        entering = _forget(paths, variant)
-        outcome = _Outcome(set())
-        after: Paths = set()
+        variant = self.variants[id(node)]
+        seen: Paths = {}
+        entering = self._forget(paths, variant)
+        outcome = _Outcome({})
+        after: Paths = {}
         for _ in range(ROUNDS):
-            fresh = entering - seen
+            fresh = {
+                state: new for state, assumed in entering.items() if (new := assumed - seen.get(state, frozenset()))
+            }
             if not fresh:
                 break
-            seen |= fresh
+            _add(seen, fresh)
             inner = self.block(node.body, self._bounded(fresh))
-            ended = inner.paths | inner.exits.pop("continue", set())
-            after |= ended | inner.exits.pop("break", set())
+            ended = inner.paths
+            _add(ended, inner.exits.pop("continue", {}))
+            _add(after, ended)
+            _add(after, inner.exits.pop("break", {}))
             for kind, left in inner.exits.items():
                 outcome.leave_by(kind, left)
-            entering = self._bounded(
-                {(self.machine.again(state, node), assumed) for state, assumed in _forget(ended, variant)}
-            )
-        outcome.paths = {(self.machine.leave(state, node), assumed) for state, assumed in _forget(after, variant)}
-        for kind in list(outcome.exits):
-            outcome.exits[kind] = {
-                (self.machine.leave(state, node), a) for state, a in _forget(outcome.exits[kind], variant)
-            }
+            entering = self._bounded(self._moved(ended, variant, lambda state: self.machine.again(state, node)))
+        outcome.paths = self._moved(after, variant, lambda state: self.machine.leave(state, node))
+        for kind, left in outcome.exits.items():
+            outcome.exits[kind] = self._moved(left, variant, lambda state: self.machine.leave(state, node))
         return outcome
 
+    def _moved(self, paths: Paths, variant: frozenset[str], move: Callable[[State], State]) -> Paths:
+        moved: Paths = {}
+        for state, assumed in self._forget(paths, variant).items():
+            moved.setdefault(move(state), set()).update(assumed)
+        return moved
+
+    def _forget(self, paths: Paths, variant: frozenset[str]) -> Paths:
+        mask = ~self._mask(variant)
+        return {state: {a & mask for a in assumed} for state, assumed in paths.items()}
+
+    def _bit(self, key: str, side: int) -> int:
+        sides = self.bits.setdefault(key, {})
+        if side not in sides:
+            sides[side] = 1 << self.used
+            self.used += 1
+        return sides[side]
+
+    def _mask(self, keys: Iterable[str]) -> int:
+        return sum(bit for key in keys if key in self.bits for bit in self.bits[key].values())
+
     def _bounded(self, paths: Paths) -> Paths:
-        if len(paths) <= STATES:
+        if sum(map(len, paths.values())) <= (SAMPLE if self.machine.overflowed else STATES):
             return paths
-        paths = {(state, frozenset()) for state, _ in paths}
-        if len(paths) <= STATES:
-            return paths
-        self.machine.overflowed = True
-        return set(islice(paths, STATES))
+        if len(paths) > STATES:
+            self.machine.overflowed = True
+        kept = islice(paths, SAMPLE) if self.machine.overflowed else paths
+        return {state: {0} for state in kept}
+
+
+def _add(paths: Paths, more: Paths) -> None:
+    for state, assumed in more.items():
+        paths.setdefault(state, set()).update(assumed)
 
 
 def _side(condition: Condition, index: int, arms: int) -> int:
     if arms == 2 and index < 2:
         return index ^ 1 if condition.negated else index
     return index
-
-
-def _assume(assumed: frozenset[tuple[str, int]], key: str, side: int) -> frozenset[tuple[str, int]]:
-    return assumed if len(assumed) >= ASSUMPTIONS else assumed | {(key, side)}
-
-
-def _allows(assumed: frozenset[tuple[str, int]], key: str, side: int, arms: int) -> bool:
-    if arms == 2:
-        return (key, side ^ 1) not in assumed
-    return all(known_key != key or known == side for known_key, known in assumed)
 
 
 def _variant(loop: Repeat) -> frozenset[str]:
@@ -270,12 +320,6 @@ def _variant(loop: Repeat) -> frozenset[str]:
     collect(loop.body)
     gather(loop.body)
     return frozenset(keys)
-
-
-def _forget(paths: Paths, variant: frozenset[str]) -> Paths:
-    if not variant:
-        return set(paths)
-    return {(state, frozenset(a for a in assumed if a[0] not in variant)) for state, assumed in paths}
 
 
 def repeats_around(tree: list[Node], wanted: Event) -> list[Repeat]:
