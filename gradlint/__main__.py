@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+GARBAGE = 100_000
+"""Objects made before the collector looks for garbage among them (Python's own default: 700)."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run gradlint and return its exit code."""
@@ -21,8 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
     if quick.dismiss(arguments):
         sys.stdout.write(quick.CLEAN)
         return 0
+    import gc
+
     from gradlint.cli import run
 
+    # A file's facts are one big web that is dropped as a whole: looking for garbage in it on the way costs a fifth.
+    gc.set_threshold(GARBAGE)
     return run(arguments)
 
 

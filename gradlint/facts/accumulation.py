@@ -28,6 +28,8 @@ from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State, repeats_around
 from gradlint.facts.values import Manager, Steps
 
+STEPS = 64
+"""Steps of one run that a backward is held against."""
 _MICRO = re.compile(r"accum|micro|grad_steps", re.IGNORECASE)
 _FACTOR = re.compile(r"%\s*([\w.]+(?:\[[^\]]*\])?)|==\s*([\w.]+)")
 
@@ -86,10 +88,12 @@ def accumulations(facts: TrainingFacts) -> Iterator[Accumulation]:
         single = len({id(e.optimizer) for e in steps}) == 1
         for backward in (e for e in events if isinstance(e, Backward) and not isinstance(e.via, Manager)):
             around = repeats_around(run.tree, backward)
-            for step in steps if around else []:
-                condition = _guard(around[-1], step)
-                outside = all(e is not step for e in walk(around[-1].body))
-                if condition is None and not (outside and _micro(around[-1])):
+            if not around:
+                continue
+            guards = _guards(around[-1])
+            for step in steps[:STEPS]:
+                condition = guards.get(id(step))
+                if condition is None and (id(step) in guards or not _micro(around[-1])):
                     continue
                 reaches = relations.reaches(backward, step.optimizer)
                 # Of several optimizers an unseen loss may be for another one.
@@ -102,26 +106,22 @@ def _micro(loop: Repeat) -> bool:
     return isinstance(loop.over, Steps) and loop.over.kind == "range" and bool(_MICRO.search(loop.hint))
 
 
-def _guard(loop: Repeat, step: Event) -> Condition | None:
-    """The recurring test that a step in a loop hangs on, around it or before it with a `continue`."""
-    found = _path(loop.body, step)
-    return next((condition for condition in reversed(found or []) if condition.recurs), None)
+def _guards(loop: Repeat) -> dict[int, Condition | None]:
+    """For each step in a loop, the recurring test it hangs on, around it or before it with a `continue`."""
+    found: dict[int, Condition | None] = {}
+    _look(loop.body, None, found)
+    return found
 
 
-def _path(nodes: list[Node], step: Event) -> list[Condition] | None:
-    before: list[Condition] = []
+def _look(nodes: list[Node], guard: Condition | None, found: dict[int, Condition | None]) -> None:
     for node in nodes:
-        if node is step:
-            return before
-        if isinstance(node, Branch):
+        if isinstance(node, OptimizerStep):
+            found.setdefault(id(node), guard)
+        elif isinstance(node, Branch):
+            own = node.condition if node.condition.recurs else guard
             for arm in node.arms:
-                inner = _path(arm, step)
-                if inner is not None:
-                    return [*before, node.condition, *inner]
+                _look(arm, own, found)
             if any(arm and isinstance(arm[-1], Exit) and arm[-1].kind in ("continue", "return") for arm in node.arms):
-                before.append(node.condition)
+                guard = own
         elif isinstance(node, (Call, Within, Repeat)):
-            inner = _path(node.body, step)
-            if inner is not None:
-                return [*before, *inner]
-    return None
+            _look(node.body, guard, found)
