@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts import code
 from gradlint.facts.code import Expr, Span
 from gradlint.facts.events import Accumulate, ManualUpdate, TakeSnapshot, ZeroGrad
-from gradlint.facts.interpret import attributes, calls, expressions, initialisers, modules, ranges, tensors
+from gradlint.facts.interpret import attributes, calls, containers, expressions, initialisers, modules, ranges, tensors
 from gradlint.facts.roles import last_name, role
 from gradlint.facts.values import (
     UNKNOWN_START,
@@ -264,13 +264,18 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
         stored = old.parameter and it.recording
         it.emit(ManualUpdate(place, it.frame.function, old, stored, isinstance(value, Gradient)))
         return
-    if isinstance(old, Collection) and node.op == "+":
+    both = containers.joined(old, value) if node.op == "+" and isinstance(value, Parameters) else None
+    if both is not None:
+        new: Value = both
+    elif isinstance(old, Parameters) and node.op == "+":
+        new = containers.joined(old, value) or Parameters((*old.owners, value), whole=False)
+    elif isinstance(old, Collection) and node.op == "+":
         if isinstance(value, Collection):
             old.items.extend(value.items)
             old.open = old.open or value.open
         else:
             old.open = True
-        new: Value = old
+        new = old
     elif isinstance(value, Tensor) or isinstance(old, Tensor):
         tensors.changed_in_place(it, old, f"{node.op}=", place)
         new = tensors.combine(it, node.op, old, value, place)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts.interpret import calls
-from gradlint.facts.values import Collection, Constant, Layer, Mapping, Place, Unknown, Value, constant, merge
+from gradlint.facts.values import (
+    Collection,
+    Constant,
+    Layer,
+    Mapping,
+    Parameters,
+    Place,
+    Unknown,
+    Value,
+    constant,
+    merge,
+)
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -42,6 +53,22 @@ def _text(it: Interpreter, text: str, default: bool, name: str, arguments: list[
     return Constant(found, default or any(isinstance(a, Constant) and a.default for a in arguments))
 
 
+def joined(left: Value, right: Value) -> Value | None:
+    """`left + right` of lists and parameter sets; a set in a list stands for the parameters in it."""
+    if isinstance(left, Collection) and isinstance(right, Collection):
+        return Collection(left.kind, [*left.items, *right.items], left.open or right.open)
+    if isinstance(left, Parameters) and isinstance(right, Parameters):
+        return Parameters(
+            (*left.owners, *right.owners), left.whole and right.whole, filtered=left.filtered or right.filtered
+        )
+    if isinstance(left, Collection) and isinstance(right, Parameters):
+        kept = Parameters(right.owners, right.whole, filtered=right.filtered)
+        return Collection(left.kind, [*left.items, kept], left.open) if left.items or left.open else kept
+    if isinstance(left, Parameters) and isinstance(right, Collection):
+        return Collection("list", [left, *right.items], right.open) if right.items or right.open else left
+    return None
+
+
 def _list(it: Interpreter, receiver: Collection, name: str, arguments: list[Value]) -> Value:
     if name in ("append", "extend", "add", "insert") and it.repeats and it.births.get(id(receiver)) != it.repeats[-1]:
         # Filled in a loop that began after it was made: how often nobody knows.
@@ -59,6 +86,8 @@ def _list(it: Interpreter, receiver: Collection, name: str, arguments: list[Valu
         elif isinstance(given, Layer):
             receiver.items.extend(given.children)
             receiver.open = receiver.open or not given.complete
+        elif isinstance(given, Parameters):
+            receiver.items.append(given)
         else:
             receiver.items.append(given)
             receiver.open = True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gradlint.facts import code
 from gradlint.facts.code import Expr
 from gradlint.facts.formulas import BIT
-from gradlint.facts.interpret import attributes, calls, iterators, ranges, tensors
+from gradlint.facts.interpret import attributes, calls, containers, iterators, ranges, tensors
 from gradlint.facts.model import RepeatedInstance
 from gradlint.facts.roles import last_name
 from gradlint.facts.torch_names import canonical
@@ -166,10 +166,9 @@ def _binary(it: Interpreter, expr: code.Binary) -> Value:
         folded = fold(expr.op, left, right)
         if folded is not None:
             return folded
-    if expr.op == "+" and isinstance(left, Collection) and isinstance(right, Collection):
-        return Collection(left.kind, [*left.items, *right.items], left.open or right.open)
-    if expr.op == "+" and isinstance(left, Parameters) and isinstance(right, Parameters):
-        return Parameters((*left.owners, *right.owners), left.whole and right.whole)
+    both = containers.joined(left, right) if expr.op == "+" else None
+    if both is not None:
+        return both
     if expr.op == "*" and isinstance(left, Collection):
         return _repeat(it, left, right, expr)
     if isinstance(left, (Gradient,)) or isinstance(right, Gradient):

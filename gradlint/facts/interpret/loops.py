@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
-from gradlint.facts.interpret import initialisers, modules, ranges, tensors
+from gradlint.facts.interpret import datasets, initialisers, modules, tensors
 from gradlint.facts.roles import last_name
 from gradlint.facts.values import (
     Choice,
@@ -13,7 +13,6 @@ from gradlint.facts.values import (
     Constant,
     Instance,
     Layer,
-    Loader,
     Mapping,
     Parameters,
     Steps,
@@ -78,7 +77,9 @@ def _own_parameters(owner: Value) -> bool:
 def elements(it: Interpreter, iterable: Value) -> list[Value] | None:
     """All items of something, in order, or None."""
     if isinstance(iterable, Collection):
-        return None if iterable.open else list(iterable.items)
+        if iterable.open:
+            return None
+        return [parameter_of(item) if isinstance(item, Parameters) else item for item in iterable.items]
     if isinstance(iterable, Parameters):
         return [parameter_of(iterable)]
     if isinstance(iterable, Layer) and iterable.complete and iterable.name in ("Sequential", "ModuleList"):
@@ -143,13 +144,6 @@ def parameter_of(parameters: Parameters) -> Value:
     return Collection("tuple", [Unknown("name"), tensor]) if parameters.named else tensor
 
 
-def _entry(it: Interpreter, whole: Value) -> Unknown:
-    """Some rows of a tensor that a dataset was made of."""
-    part = it.unknown("", "item")
-    ranges.item(whole, part)
-    return part
-
-
 def any_element(it: Interpreter, iterable: Value | None) -> Value:
     """One value that stands for every item of something."""
     if isinstance(iterable, Collection):
@@ -159,11 +153,10 @@ def any_element(it: Interpreter, iterable: Value | None) -> Value:
             from gradlint.facts.values import merge
 
             return merge(iterable.items)
-    if isinstance(iterable, Loader) and iterable.arguments and isinstance(iterable.arguments[0], Steps):
-        return any_element(it, iterable.arguments[0])
+    entry = datasets.element(it, iterable)
+    if entry is not None:
+        return entry
     if isinstance(iterable, Steps):
-        if iterable.kind == "tensors":
-            return Collection("tuple", [_entry(it, argument) for argument in iterable.arguments])
         if iterable.kind == "enumerate" and iterable.arguments:
             return Collection("tuple", [it.unknown("i", "item"), any_element(it, iterable.arguments[0])])
         if iterable.kind == "zip":

@@ -24,6 +24,7 @@ from gradlint.facts.interpret import (
     assign,
     calls,
     containers,
+    distributions,
     forward,
     frameworks,
     initialisers,
@@ -88,7 +89,10 @@ def call(
     if handler is not None:
         result: Value = handler(it, receiver, name, arguments, keywords, place, hint, discarded)
         if isinstance(receiver, (Tensor, Unknown)):
-            ranges.operation(it, name, [receiver, *arguments], result, place, keywords)
+            given = [receiver, *arguments]
+            if name == "where" and hint != "torch.where" and arguments:
+                given[:2] = given[1::-1]
+            ranges.operation(it, name, given, result, place, keywords)
         return result
     return calls.unseen(it, arguments, keywords, place, hint)
 
@@ -494,6 +498,9 @@ def _tensor(
 ) -> Value:
     if name == "backward":
         return backward(it, receiver, arguments, keywords, place)
+    drawn = distributions.method(it, receiver, name, arguments, keywords, place)
+    if drawn is not None:
+        return drawn
     if name in names.CUTTING_METHODS:
         calls.record(it, f"Tensor.{name}", arguments, keywords, receiver, place, discarded, receiver)
         found = tensors.cut(it, receiver, names.CUTTING_METHODS[name], place)
@@ -524,7 +531,7 @@ def _tensor(
         reshaped = tensors.derive(it, [receiver, *arguments], place, keep_form=True)
         return recurrences.shaped(it, receiver, reshaped, name, arguments)
     if name in ("scatter", "scatter_") and receiver.made is not None:
-        return _scattered(it, receiver, arguments, keywords, place)
+        return _scattered(it, receiver, name, arguments, keywords, place)
     if name in names.FUNCTIONAL_ACTIVATIONS:
         dim = argument(arguments, keywords, 0, "dim") if "softmax" in name else None
         how = Layer(f"torch.nn.functional.{name}", arguments, keywords, place)
@@ -576,13 +583,17 @@ def _stays(arguments: Arguments, keywords: Keywords) -> bool:
     return bool(targets) and all(same)
 
 
-def _scattered(it: Interpreter, receiver: Tensor, arguments: Arguments, keywords: Keywords, place: Place) -> Tensor:
+def _scattered(
+    it: Interpreter, receiver: Tensor, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Tensor:
     """`zeros.scatter_(1, labels, 1.0)` is one-hot."""
     result = tensors.derive(it, [receiver, *arguments], place)
     how = receiver.made["weight"] if receiver.made is not None else None
     value = argument(arguments, keywords, 2, "value") or keywords.get("src")
     if isinstance(how, Initialiser) and how.kind == "zeros" and constant(value) in (1, 1.0):
         ranges.leaf(result, BIT, "one_hot")
+        if name.endswith("_"):
+            receiver.formula = result.formula
     return result
 
 
@@ -628,6 +639,12 @@ def _parameter_set(
     hint: str,
     discarded: bool,
 ) -> Value:
+    given = arguments[0] if len(arguments) == 1 else None
+    if name in ("extend", "append") and given is not None:
+        own = isinstance(given, Parameters)
+        receiver.owners = (*receiver.owners, *(given.owners if isinstance(given, Parameters) else (given,)))
+        receiver.whole = receiver.whole and own and (not isinstance(given, Parameters) or given.whole)
+        return Constant(None)
     return it.unknown(name, "call", receiver.owners)
 
 
