@@ -10,6 +10,8 @@ from gradlint.facts import torch_names as names
 from gradlint.facts.events import Backward, ClipGrad, Construct, Escape, OptimizerStep
 from gradlint.facts.interpret import (
     calls,
+    datasets,
+    distributions,
     forward,
     frameworks,
     initialisers,
@@ -118,9 +120,10 @@ def _call(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
         return _tensor_function(it, name[6:], arguments, keywords, place)
     if name.startswith(("torch.linalg.", "torch.special.", "torch.fft.", "einops.")):
         return tensors.derive(it, [*arguments, *keywords.values()], place)
-    found_manager = frameworks.construct(it, name, arguments, keywords, place)
-    if found_manager is not None:
-        return found_manager
+    for construct in (frameworks.construct, distributions.construct, datasets.construct):
+        made = construct(it, name, arguments, keywords, place)
+        if made is not None:
+            return made
     return _other(it, name, arguments, keywords, place, hint)
 
 
@@ -370,7 +373,9 @@ def _through(it: Interpreter, name: str, arguments: Arguments, keywords: Keyword
 def _next(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     from gradlint.facts.interpret.loops import any_element
 
-    return any_element(it, arguments[0] if arguments else None)
+    found = any_element(it, arguments[0] if arguments else None)
+    calls.record(it, name, arguments, keywords, found, place)
+    return found
 
 
 def _sequence(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
@@ -566,6 +571,12 @@ def _dataset(it: Interpreter, name: str, arguments: Arguments, keywords: Keyword
     return Steps("tensors", arguments)
 
 
+def _split(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    """`random_split(dataset, sizes)`: parts that give what the whole gives."""
+    whole = arguments[0] if arguments else keywords.get("dataset", it.unknown(name, "value"))
+    return Collection("list", [], open=True, element=whole)
+
+
 def _loader(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     return Loader(arguments, keywords, place)
 
@@ -669,7 +680,9 @@ _EXACT: dict[str, Handler] = {
     "torch.no_grad": _context, "torch.inference_mode": _context, "torch.enable_grad": _context,
     "torch.set_grad_enabled": _context, "torch.autograd.backward": _backward, "torch.autograd.grad": _grad,
     "torch.distributed.autograd.backward": _distributed_backward, "torch_xla.core.xla_model.optimizer_step": _xla_step,
-    "torch.utils.data.DataLoader": _loader, "torch.utils.data.TensorDataset": _dataset,
+    "torch.utils.data.DataLoader": _loader, "torch.utils.data.Subset": _through,
+    "torch.utils.data.random_split": _split,
+    "torch.utils.data.TensorDataset": _dataset,
     "torch.utils.checkpoint.checkpoint": _checkpoint, "torch.func.functional_call": _functional_call,
     "torch.nn.utils.stateless.functional_call": _functional_call,
     "itertools.cycle": _through, "typing.cast": lambda it, n, a, k, p: a[1] if len(a) > 1 else it.unknown(n),
