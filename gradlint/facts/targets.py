@@ -17,13 +17,22 @@ def are_classes(facts: TrainingFacts, target: Value | None) -> bool:
     """Whether a target is surely class labels: one-hot, a literal of zeros and ones, or named so."""
     if not isinstance(target, (Tensor, Unknown)):
         return False
-    formula = _below(ranges.formula_of(target))
-    if formula.op == "one_hot":
+    if labels(target):
         return True
+    formula = _below(ranges.formula_of(target))
     listed = _listed(formula.value)
     if listed is not None:
         return set(listed) == {0.0, 1.0}
     return isinstance(target, Unknown) and any(map(_CLASSES.search, (target.hint, facts.name_of(target, ""))))
+
+
+def labels(target: Value | None) -> str:
+    """What class labels a target surely is: one-hot, or the index of a class; empty where neither is certain."""
+    whole = ranges.formula_of(target)
+    formula = _below(whole)
+    if formula.op == "classes":
+        return "the index of a class"
+    return "one-hot labels" if formula.op == "one_hot" or (whole is not formula and _identity(formula.value)) else ""
 
 
 def bounds(target: Value | None) -> tuple[float, float] | None:
@@ -55,6 +64,12 @@ def _below(formula: Formula) -> Formula:
     return formula
 
 
+def _identity(value: Value | None) -> bool:
+    """Whether a value is `torch.eye(n)`, whose rows are one-hot."""
+    made = value.made.get("weight") if isinstance(value, Tensor) and value.made is not None else None
+    return isinstance(made, Initialiser) and made.kind == "eye"
+
+
 def _listed(value: Value | None) -> list[float] | None:
     """The numbers that `torch.tensor([...])` was given."""
     made = value.made.get("weight") if isinstance(value, Tensor) and value.made is not None else None
@@ -70,4 +85,4 @@ def _flat(value: Value) -> list[float | None]:
     return [number(value)]
 
 
-__all__ = ["DISTANCES", "are_classes", "bounds", "takes_both_signs"]
+__all__ = ["DISTANCES", "are_classes", "bounds", "labels", "takes_both_signs"]

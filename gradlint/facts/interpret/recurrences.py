@@ -46,6 +46,7 @@ def shaped(it: Interpreter, before: Value, after: Value, name: str, arguments: l
         return after
     if after is before and isinstance(before, Unknown):
         after = Unknown(before.hint, before.origin, before.uses, before.touched, before.parts, before.graph)
+        after.formula = before.formula
         if id(before) in it.births:
             it.births[id(after)] = it.births[id(before)]
     it.sizes[id(after)] = sizes
