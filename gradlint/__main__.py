@@ -10,8 +10,14 @@ GARBAGE = 100_000
 
 def main(arguments: list[str] | None = None) -> int:
     """Run gradlint and return its exit code."""
-    if arguments is None:
-        arguments = sys.argv[1:]
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        print("gradlint: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: list[str]) -> int:
     from gradlint import replay
 
     answer = replay.find(arguments)

@@ -50,9 +50,6 @@ def run(arguments: Sequence[str]) -> int:
     except GradlintError as error:
         print(f"gradlint: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("gradlint: interrupted", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2

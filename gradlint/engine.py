@@ -33,7 +33,8 @@ class Survey:
 class Engine:
     """Surveys files under their settings.
 
-    `note` is told every path that the result depends on, before it is read; `buffers` hold what is not saved by path.
+    `note` is told every path that the result depends on, before it is read; `progress` how many of how many files have
+    been examined; `buffers` hold what is not saved by path.
     `catalog` is used for every file, whatever folders of rules its settings name.
     """
 
@@ -45,6 +46,7 @@ class Engine:
         buffers: Mapping[str, str | bytes] | None = None,
         jobs: int = 1,
         note: Callable[[str], None] = lambda path: None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
         catalog: Catalog | None = None,
     ) -> None:
         self.finder = finder
@@ -52,6 +54,7 @@ class Engine:
         self._cache = cache
         self._jobs = jobs
         self._note = note
+        self._progress = progress
         self._catalog = catalog
         self._catalogs: dict[tuple[str, ...], tuple[Catalog, Registry]] = {}
         self._plans: dict[Path | None, Plan] = {}
@@ -104,7 +107,8 @@ class Engine:
                 misses.append((path, plan))
             else:
                 self._keep(outcome, survey, found)
-        for outcome in self._examine(misses, survey):
+        for done, outcome in enumerate(self._examine(misses, survey), 1):
+            self._progress(done, len(misses))
             self._remember(outcome, self.plan(self.settings(outcome.path)), survey)
             self._keep(outcome, survey, found)
         survey.outcomes = [found[path] for path in files if path in found]

@@ -41,6 +41,8 @@ def test_interrupt_leaves_nothing(marked: Path, jobs: str) -> None:
     os.killpg(run.pid, signal.SIGINT)
     _, err = run.communicate(timeout=60)
     if run.returncode != 1:  # a fast machine may have been done already
-        assert (run.returncode, err) == (130, "gradlint: interrupted\n")
+        # Python dies by the signal if it came while a module was made by `exec`; a shell says 130 of both.
+        assert run.returncode in (130, -signal.SIGINT)
+        assert err == "gradlint: interrupted\n"
     with pytest.raises(ProcessLookupError):
         os.killpg(run.pid, 0)

@@ -6,7 +6,7 @@ import argparse
 import difflib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gradlint import baseline, replay
@@ -20,6 +20,7 @@ from gradlint.errors import UsageError
 from gradlint.fixes import applicable, write
 from gradlint.fixing import Choice, Fixed, fix, ignoring
 from gradlint.join import Joiner
+from gradlint.progress import Progress
 from gradlint.report import Report, Sources
 from gradlint.reporters import formats, reporter
 from gradlint.source import from_buffer
@@ -71,6 +72,7 @@ def build() -> Parser:
     )
     run.add_argument("--fail-on", metavar="VERDICT", help="with --trace: confirmed, any (default) or refuted findings")
     run.add_argument("--exit-zero", action="store_true", help="end with 0 even if there are diagnostics")
+    run.add_argument("-w", "--watch", action="store_true", help="run again whenever a file changes")
     run.add_argument("-j", "--jobs", type=int, metavar="N", help="worker processes (default: 1; 0: one a core)")
     run.add_argument("--no-cache", action="store_true", help="neither read nor write the cache")
     run.add_argument("--cache-dir", metavar="FOLDER", help="where the cache lies (also: $GRADLINT_CACHE_DIR)")
@@ -81,15 +83,26 @@ def main(arguments: list[str]) -> int:
     """Lint the paths and print the report."""
     options = build().parse_args(arguments)
     _check_trace(options)
+    if options.watch:
+        from gradlint.commands import _watch
+
+        _watch.refuse(options)
+        return _watch.watch(options.paths or ["."], lambda note: _run(options, note, None))
     recorder = replay.Recorder(sys.argv[1:])
-    cache = _cache(options)
-    find = finder(options, recorder.note)
+    return _run(options, recorder.note, recorder)
+
+
+def _run(options: argparse.Namespace, note: Callable[[str], None], recorder: replay.Recorder | None) -> int:
+    find = finder(options, note)
     settings = find.settings("")
     render = reporter(settings.output_format)
     buffers, jobs = _buffers(options), _jobs(options)
+    cache = _cache(options)
+    progress = Progress(quiet=options.quiet)
 
     def engine_for(changed: Mapping[str, str | bytes]) -> Engine:
-        return Engine(find, cache=cache, buffers={**buffers, **changed}, jobs=jobs, note=recorder.note)
+        changed = {**buffers, **changed}
+        return Engine(find, cache=cache, buffers=changed, jobs=jobs, note=note, progress=progress.step)
 
     engine = engine_for({})
     try:
@@ -111,6 +124,7 @@ def main(arguments: list[str]) -> int:
             survey = engine.survey(files)
             report = Joiner(engine, survey, Sources(engine.buffers)).report()
     finally:
+        progress.close()
         if cache is not None:
             cache.close()
     problems += survey.problems
@@ -125,11 +139,10 @@ def main(arguments: list[str]) -> int:
         problems += judged.problems
         failing = judged.failing
     if settings.baseline:
-        recorder.note(settings.baseline)
+        note(settings.baseline)
         baseline.accept(report, Path(settings.baseline))
     if not files and not problems:
         print("gradlint: no Python files or notebooks under the given paths", file=sys.stderr)
-        recorder.storable = False
     report.quiet, report.is_whole = options.quiet, not problems
     report.colour = _colour(options) and not options.output_file
     text = "".join(_statistics(report) if options.statistics else render(report))
@@ -145,7 +158,7 @@ def main(arguments: list[str]) -> int:
         if options.verbose:
             print("\n".join(survey.tracebacks), file=sys.stderr)
         return _problems(problems)
-    if cache is not None and survey.is_stable:
+    if cache is not None and survey.is_stable and files and recorder is not None:
         recorder.store(str(cache.folder), text, code)
     return code
 
