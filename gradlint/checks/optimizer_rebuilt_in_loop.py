@@ -90,7 +90,8 @@ def _is_training_loop(facts: TrainingFacts, loop: Repeat, inner: list[Repeat]) -
         return True
     if len(inner) > 1:
         return False
-    return not _own(facts, loop, inner[0].over) and not (_counted(inner[0].over) and "epoch" not in loop.hint)
+    epochs = "epoch" in f"{loop.hint} {loop.target}".lower()
+    return not _own(facts, loop, inner[0].over) and not (_counted(inner[0].over) and not epochs)
 
 
 def _own(facts: TrainingFacts, loop: Repeat, over: Value | None) -> bool:

@@ -225,7 +225,9 @@ class Branch:
 
 @dataclass(slots=True, eq=False)
 class Repeat:
-    """A loop body that runs zero or more times; `over` is what it loops over, `hint` how the code writes that."""
+    """A loop body that runs zero or more times; `over` is what it loops over, `hint` how the code writes that, `target`
+    what it binds each time.
+    """
 
     body: list[Node]
     place: Place
@@ -233,6 +235,7 @@ class Repeat:
     over: Value | None = None
     function: str = ""
     hint: str = ""
+    target: str = ""
 
 
 @dataclass(slots=True, eq=False)

@@ -80,6 +80,10 @@ def announce(it: Interpreter, name: str, value: Value, at: Span) -> None:
     """A name, attribute or container now keeps a state dict."""
     if isinstance(value, Snapshot):
         it.emit(TakeSnapshot(it.place(at), it.frame.function, name, value.module, value.copied, value))
+    elif isinstance(value, (Collection, Mapping)):
+        for item in value.items if isinstance(value, Collection) else value.items.values():
+            if isinstance(item, Snapshot):
+                announce(it, name, item, at)
 
 
 def _bind_attribute(it: Interpreter, target: code.Attribute, value: Value, at: Span) -> None:

@@ -315,12 +315,19 @@ class Interpreter:
             prepare()
             return self.block(node.body)
 
-        self.cycle(action, over, hint, node.at, fresh)
+        target = expressions.text_of(node.target) if isinstance(node, code.For) else ""
+        self.cycle(action, over, hint, node.at, fresh, target)
         self.block(node.orelse)
         return None
 
     def cycle(
-        self, action: Callable[[], str | None], over: Value | None, hint: str, at: Span, fresh: Value | None = None
+        self,
+        action: Callable[[], str | None],
+        over: Value | None,
+        hint: str,
+        at: Span,
+        fresh: Value | None = None,
+        target: str = "",
     ) -> None:
         """Run one iteration on trial and once more from the state it leaves."""
         self.counter += 1
@@ -343,7 +350,7 @@ class Interpreter:
         self.repeats.pop()
         self.journal.join([{}, changes])
         if tape:
-            self.tape.append(Repeat(tape, self.place(at), number, over, self.frame.function, hint))
+            self.tape.append(Repeat(tape, self.place(at), number, over, self.frame.function, hint, target))
 
     def carry(self, values: Iterator[Value], number: int) -> None:
         """An iteration of loop `number` leaves these values to the next one."""
