@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import code
-from gradlint.facts.events import walk
 from gradlint.facts.loaders import TrainingLoader, training_loaders
 from gradlint.facts.model import CallFact, TrainingFacts
-from gradlint.facts.protocol import repeats_around
 from gradlint.facts.values import Constant, Steps, integer
 from gradlint.options import Options
 
@@ -40,9 +38,7 @@ def _several_epochs(found: TrainingLoader) -> bool:
     # A loop in another file may tell the sampler there.
     if found.loop is None or found.loop.place.path != found.call.place.path:
         return False
-    around = repeats_around(found.run.tree, walk(found.loop.body)[0])
-    outer = around[: around.index(found.loop)]
-    return any(not _once(loop.over) for loop in outer)
+    return any(not _once(loop.over) for loop in found.outer)
 
 
 def _once(over: object) -> bool:

@@ -8,7 +8,7 @@ from gradlint.diagnostics import Finding, Range
 from gradlint.facts import code
 from gradlint.facts.loaders import TrainingLoader, training_loaders
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.values import NONE, Constant, Instance, Steps, Tensor, Unknown, Value
+from gradlint.facts.values import NONE, Collection, Constant, Instance, Steps, Tensor, Unknown, Value
 from gradlint.options import Options
 
 _RANDOM_ORDER = frozenset({"shuffle", "randint", "randrange", "randperm", "permutation", "sample", "choice", "choices"})
@@ -23,7 +23,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             continue
         if not _left_off(found.given("shuffle")) or _one_batch(found) or not _stored(facts, found.given("dataset")):
             continue
-        if found.loop is not None and found.loop.number in carried:
+        if found.loop is not None and (found.loop.number in carried or (not found.outer and _drawn(found))):
             continue
         values = {
             "loader": facts.name_of(found.loader, "DataLoader"),
@@ -47,7 +47,9 @@ def _one_batch(found: TrainingLoader) -> bool:
 def _stored(facts: TrainingFacts, dataset: Value | None) -> bool:
     """Whether a data set surely gives back what is stored under an index, in an order of its own."""
     if isinstance(dataset, Steps) and dataset.kind == "tensors":
-        return not all(_drawn(argument) for argument in dataset.arguments)
+        return True
+    if isinstance(dataset, Collection):
+        return dataset.kind == "list" and not _shuffled(facts, dataset)
     if isinstance(dataset, Instance):
         cls = dataset.cls
         if dataset.kind != "dataset" or cls.opaque or not all(name in _MAP_STYLE for name in cls.externals()):
@@ -57,7 +59,16 @@ def _stored(facts: TrainingFacts, dataset: Value | None) -> bool:
     return any(c.result is dataset and c.name.startswith("torchvision.datasets.") for c in facts.calls)
 
 
-def _drawn(value: Value) -> bool:
-    """Whether a tensor was filled with random numbers: its order means nothing."""
+def _shuffled(facts: TrainingFacts, rows: Value) -> bool:
+    return any(c.name.rpartition(".")[2] in _RANDOM_ORDER and rows in c.arguments for c in facts.calls)
+
+
+def _drawn(found: TrainingLoader) -> bool:
+    """Whether the rows are random numbers: in one pass, their order means nothing."""
+    dataset = found.given("dataset")
+    return isinstance(dataset, Steps) and any(_random(argument) for argument in dataset.arguments)
+
+
+def _random(value: Value) -> bool:
     made = value.made.get("weight") if isinstance(value, Tensor) and value.made else None
     return getattr(made, "kind", "").startswith("rand")

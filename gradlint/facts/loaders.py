@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradlint.facts.events import Backward, OptimizerStep, Repeat, Run, repeats, walk
+from gradlint.facts.events import Backward, Event, OptimizerStep, Repeat, repeats, walk
 from gradlint.facts.model import CallFact, TrainingFacts
-from gradlint.facts.values import Loader, Manager, Steps, Value
+from gradlint.facts.protocol import repeats_around
+from gradlint.facts.values import FunctionValue, Loader, Manager, Steps, Value
 
 _PARAMETERS = (
     "dataset",
@@ -24,12 +25,12 @@ _PARAMETERS = (
 
 @dataclass(frozen=True, eq=False)
 class TrainingLoader:
-    """A loader, the call that builds it, and the loop that trains on its batches (None: a framework's)."""
+    """A loader, the call that builds it, the loop that trains on it (None: a framework's) and the loops round that."""
 
     loader: Loader
     call: CallFact
-    run: Run
     loop: Repeat | None
+    outer: tuple[Repeat, ...] = ()
 
     def given(self, parameter: str) -> Value | None:
         """The value passed to the DataLoader for one parameter, or None."""
@@ -44,39 +45,78 @@ def given(loader: Loader, parameter: str) -> Value | None:
     return loader.arguments[position] if position < len(loader.arguments) else None
 
 
-def fed_by(loop: Repeat) -> Loader | None:
-    """The loader whose batches a loop goes through, also inside `enumerate`."""
-    over = loop.over
-    while isinstance(over, Steps) and over.kind == "enumerate" and over.arguments:
-        over = over.arguments[0]
-    return over if isinstance(over, Loader) else None
-
-
 def training_loaders(facts: TrainingFacts) -> Iterator[TrainingLoader]:
-    """Every loader of the file whose batches are trained on: in a loop that steps, or returned by `train_dataloader`.
+    """Every loader of the file whose batches are trained on: in a loop that steps, or by the trainer of a framework.
 
-    Left out are loaders whose arguments are passed on as `**options`, and those that an object of a framework takes.
+    Left out are loaders whose arguments are passed on as `**options`.
     """
     built = {id(call.result): call for call in facts.calls if isinstance(call.result, Loader)}
-    taken = {
-        id(v) for c in facts.calls if isinstance(c.receiver, Manager) for v in (*c.arguments, *c.keywords.values())
-    }
     seen: set[int] = set()
+    for loader, loop, outer in (*_looped(facts), *_handed(facts)):
+        call = built.get(id(loader))
+        if call is None or id(loader) in seen:
+            continue
+        seen.add(id(loader))
+        if "**" not in loader.keywords and call.place.path == facts.path:
+            yield TrainingLoader(loader, call, loop, outer)
+
+
+_Fed = tuple[Loader, Repeat | None, tuple[Repeat, ...]]
+
+
+def _looped(facts: TrainingFacts) -> Iterator[_Fed]:
+    """The loaders of loops that hold a backward and a step."""
     for run in facts.runs:
-        found: list[tuple[Value | None, Repeat | None]] = [
-            (fed_by(loop), loop) for loop in repeats(run.tree) if _trains(loop)
-        ]
-        if run.managed == "lightning" and run.name.endswith(".train_dataloader"):
-            found.append((run.result, None))
-        for loader, loop in found:
-            call = built.get(id(loader))
-            if not isinstance(loader, Loader) or call is None or id(loader) in seen or id(loader) in taken:
-                continue
-            seen.add(id(loader))
-            if "**" not in loader.keywords and call.place.path == facts.path:
-                yield TrainingLoader(loader, call, run, loop)
+        for loop in repeats(run.tree):
+            events = walk(loop.body)
+            if _trains(events):
+                around = repeats_around(run.tree, events[0])
+                for loader in _fed_by(facts, loop):
+                    yield loader, loop, tuple(around[: around.index(loop)])
 
 
-def _trains(loop: Repeat) -> bool:
-    events = walk(loop.body)
+def _fed_by(facts: TrainingFacts, loop: Repeat) -> Iterator[Loader]:
+    """The loaders whose batches a loop goes through, also inside `enumerate` and `zip`, or that it draws from."""
+    waiting = [loop.over]
+    while waiting:
+        over = waiting.pop()
+        if isinstance(over, Steps) and over.kind in ("enumerate", "zip"):
+            waiting.extend(over.arguments)
+        elif isinstance(over, Loader):
+            yield over
+    if loop.over is None or (isinstance(loop.over, Steps) and loop.over.kind == "range"):
+        yield from _drawn_from(facts, loop)
+
+
+def _drawn_from(facts: TrainingFacts, loop: Repeat) -> Iterator[Loader]:
+    """The only loader that `next` takes batches of, in the very loop that goes back through them."""
+    drawn = {
+        c.arguments[0] for c in facts.calls if c.name == "next" and c.arguments and c.repeats[-1:] == (loop.number,)
+    }
+    if len(drawn) == 1 and any(isinstance(e, Backward) and not repeats_around(loop.body, e) for e in walk(loop.body)):
+        # With a second iterator, one of them may be for validation.
+        yield from (loader for loader in drawn if isinstance(loader, Loader))
+
+
+def _handed(facts: TrainingFacts) -> Iterator[_Fed]:
+    """The loaders that a framework's trainer trains on: Lightning's `fit` and `train_dataloader`, Ignite's `run`."""
+    for run in facts.runs:
+        if run.managed == "lightning" and run.name.endswith(".train_dataloader") and isinstance(run.result, Loader):
+            yield run.result, None, ()
+    updates = {run.name for run in facts.runs if _trains(walk(run.tree))}
+    for call in facts.calls:
+        manager = call.receiver
+        if not isinstance(manager, Manager):
+            continue
+        loader = None
+        if manager.kind == "lightning" and call.name == "Manager.fit":
+            loader = call.argument(1, "train_dataloaders")
+        elif manager.kind == "ignite" and call.name == "Manager.run" and manager.arguments:
+            update = manager.arguments[0]
+            loader = call.argument(0, "data") if isinstance(update, FunctionValue) and update.name in updates else None
+        if isinstance(loader, Loader):
+            yield loader, None, ()
+
+
+def _trains(events: list[Event]) -> bool:
     return any(isinstance(e, Backward) for e in events) and any(isinstance(e, OptimizerStep) for e in events)

@@ -76,6 +76,8 @@ def manager_method(
 ) -> Value:
     """A method of a framework's central object."""
     first = arguments[0] if arguments else None
+    if name in ("fit", "run"):
+        calls.record(it, f"Manager.{name}", arguments, keywords, manager, place, receiver=manager)
     if manager.kind == "rpc":
         return NONE
     if name in (
