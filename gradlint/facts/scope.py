@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradlint.facts.values import Value, merge
+from gradlint.facts.values import Constant, Value, merge
 
 Store = dict[str, Value]
 MISSING: Any = object()
@@ -55,7 +55,8 @@ class Scope:
     def get(self, name: str) -> Value | None:
         """What `name` is bound to here; an import or a top-level definition of another file is run only now."""
         found = self.names.get(name)
-        if found is None and name in self.lazy:
+        # `try: import x` with `except ImportError: x = None`: both arms are noted, and None gives way.
+        if name in self.lazy and (found is None or (isinstance(found, Constant) and found.value is None)):
             self.lazy.pop(name)()
             found = self.names.get(name)
         if found is None:
