@@ -30,7 +30,10 @@ class Forward(Event):
 
 @dataclass(slots=True, eq=False)
 class Backward(Event):
-    """Gradients are accumulated into what `loss` hangs on; `via` is the scaler or framework object, if one does it."""
+    """Gradients are accumulated into what `loss` hangs on; `via` is the scaler or framework object, if one does it.
+
+    `gradient` is what the backward starts with, where the code says so.
+    """
 
     loss: Value
     retain_graph: Value | None = None
@@ -38,6 +41,7 @@ class Backward(Event):
     via: Value | None = None
     scaled: bool = False
     inputs: Value | None = None
+    gradient: Value | None = None
 
     @property
     def tensor(self) -> Tensor | None:

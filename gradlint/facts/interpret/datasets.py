@@ -15,7 +15,8 @@ _PREFIX = "torchvision.datasets."
 _LABELLED = frozenset({
     "MNIST", "FashionMNIST", "KMNIST", "QMNIST", "EMNIST", "CIFAR10", "CIFAR100", "SVHN", "STL10", "USPS",
     "ImageFolder", "DatasetFolder", "ImageNet", "Imagenette", "Food101", "Flowers102", "OxfordIIITPet", "GTSRB",
-    "DTD", "StanfordCars", "FGVCAircraft", "Caltech101", "Caltech256", "EuroSAT", "Country211", "Places365", "SEMEION", "FakeData", "PCAM",
+    "DTD", "StanfordCars", "FGVCAircraft", "Caltech101", "Caltech256", "EuroSAT", "Country211", "Places365", "SEMEION",
+    "FakeData", "PCAM",
 })  # fmt: skip
 """Data sets whose second entry is the index of a class."""
 

@@ -203,7 +203,9 @@ def _clip(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
 def _backward(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     given = arguments[0] if arguments else keywords.get("tensors", Unknown("loss"))
     loss = given.items[0] if isinstance(given, Collection) and given.items else given
-    it.emit(Backward(place, it.frame.function, loss, keywords.get("retain_graph"), keywords.get("create_graph")))
+    retain, create = keywords.get("retain_graph"), keywords.get("create_graph")
+    gradient = methods.argument(arguments, keywords, 1, "grad_tensors")
+    it.emit(Backward(place, it.frame.function, loss, retain, create, gradient=gradient))
     return Constant(None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
-from gradlint.facts.interpret import datasets, initialisers, modules, tensors
+from gradlint.facts.interpret import datasets, initialisers, modules, ranges, tensors
 from gradlint.facts.roles import last_name
 from gradlint.facts.values import (
     Choice,
@@ -180,5 +180,7 @@ def any_element(it: Interpreter, iterable: Value | None) -> Value:
     if isinstance(iterable, Choice):
         return any_element(it, iterable.options[0])
     if isinstance(iterable, Tensor) and (iterable.roots or iterable.cuts):
-        return tensors.derive(it, [iterable], it.place(None), keep_form=True, hint=iterable.hint)
+        part = tensors.derive(it, [iterable], it.place(None), keep_form=True, hint=iterable.hint)
+        ranges.item(iterable, part)
+        return part
     return it.unknown("batch", "item")

@@ -12,6 +12,9 @@ from gradlint.facts.values import Place, Tensor, Value, constant
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
 
+UNREDUCED = "unreduced"
+"""The formula of a loss that keeps one value for each sample or element."""
+
 
 def apply(
     it: Interpreter,
@@ -31,7 +34,9 @@ def apply(
     result.form = None
     result.loss = function
     result.hint = "loss"
-    ranges.leaf(result, NON_NEGATIVE if kind in ranges.DISTANCES else UNKNOWN, kind)
+    options = {**settings, **keywords}
+    whole = constant(options.get("reduction")) == "none" or constant(options.get("reduce")) is False
+    ranges.leaf(result, NON_NEGATIVE if kind in ranges.DISTANCES else UNKNOWN, UNREDUCED if whole else kind)
     result.divided = constant(settings.get("reduction")) == "sum"
     result.state_of = None
     if it.once("loss", place, id(function), _signature(source)):
@@ -43,7 +48,7 @@ def apply(
                 result,
                 place,
                 it.frame.function,
-                {**settings, **keywords},
+                options,
                 tuple(it.repeats),
                 it.recording,
             )

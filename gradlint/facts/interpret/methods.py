@@ -463,7 +463,7 @@ def backward(
         Backward(
             place, it.frame.function, loss, argument(arguments, keywords, 1, "retain_graph"),
             argument(arguments, keywords, 2, "create_graph"),
-            via, scaled or via is not None, keywords.get("inputs"),
+            via, scaled or via is not None, keywords.get("inputs"), argument(arguments, keywords, 0, "gradient"),
         )
     )  # fmt: skip
     return Constant(None)
@@ -529,6 +529,8 @@ def _tensor(
             moved.owner, moved.attribute = receiver, "moved"
             return moved
         reshaped = tensors.derive(it, [receiver, *arguments], place, keep_form=True)
+        if name in _PARTS:
+            ranges.item(receiver, reshaped)
         return recurrences.shaped(it, receiver, reshaped, name, arguments)
     if name in ("scatter", "scatter_") and receiver.made is not None:
         return _scattered(it, receiver, name, arguments, keywords, place)
@@ -571,6 +573,10 @@ def _tensor(
     else:
         result.chain = None
     return result
+
+
+_PARTS = frozenset({"select", "narrow", "index_select", "unbind", "chunk", "split"})
+"""Reshaping that leaves entries out."""
 
 
 def _stays(arguments: Arguments, keywords: Keywords) -> bool:
