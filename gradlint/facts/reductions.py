@@ -46,7 +46,8 @@ def _back_propagated(facts: TrainingFacts) -> Iterator[tuple[Tensor, Place]]:
 
 def _helped(event: Backward) -> bool:
     """Whether a backward is told what to start with, or something unseen may reduce the loss before."""
-    unseen = isinstance(event.via, Unknown) and role(event.via) != "scaler" and getattr(event.tensor, "attribute", "") != "scaled"
+    scaled = role(event.via) == "scaler" or getattr(event.tensor, "attribute", "") == "scaled"
+    unseen = isinstance(event.via, Unknown) and not scaled
     return unseen or event.gradient not in (None, NONE)
 
 
