@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
+from gradlint.facts import schedule
 from gradlint.facts.events import OptimizerStep, Repeat, Run, SchedulerStep, walk
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
@@ -81,7 +82,17 @@ def _unit(scheduler: Scheduler, epochs: Repeat) -> str:
         if isinstance(epochs.over, Steps) and epochs.over.kind == "range" and epochs.over.arguments
         else None
     )
-    return "epoch" if length is not None and bound is not None and _counts(length, bound) else ""
+    if length is None or bound is None:
+        return ""
+    return "epoch" if _counts(length, bound) or _collapses(scheduler, number(length), number(bound)) else ""
+
+
+def _collapses(scheduler: Scheduler, size: float | None, epochs: float | None) -> bool:
+    """Whether steps of StepLR that lie within the epochs would take three decades off the rate in 100 batches."""
+    if scheduler.name != "StepLR" or size is None or epochs is None or not 0 < size < epochs:
+        return False
+    fallen = schedule.decades(scheduler, 100)
+    return fallen is not None and fallen <= -3.0
 
 
 def _counts(length: Value, epochs: Value) -> bool:

@@ -225,6 +225,8 @@ def _combined(it: Interpreter, op: str, left: Value, right: Value, place: Place)
         chain = _product(left, right, place)
     elif op == "+" and isinstance(left, Tensor) and isinstance(right, Tensor):
         chain = _bias(left, right, place) or _residual(left, right, place)
+    elif op == "*" and isinstance(left, Tensor) and isinstance(right, Tensor):
+        chain = _gate(left, right, place)
     single = left if isinstance(left, Tensor) else right if isinstance(right, Tensor) else None
     if single is not None and scaled and op in ("*", "/", "+", "-"):
         other = right if single is left else left
@@ -272,6 +274,14 @@ def _bias(left: Tensor, right: Tensor, place: Place) -> Operation | None:
     for vector, source in ((right, left), (left, right)):
         if vector.parameter and vector.chain is None and source.chain is not None:
             return Operation("bias", vector, place, source.chain, depth=_depth(source.chain) + 1)
+    return None
+
+
+def _gate(left: Tensor, right: Tensor, place: Place) -> Operation | None:
+    """`x * scale` of an own parameter, one factor a unit."""
+    for vector, source in ((left, right), (right, left)):
+        if vector.parameter and vector.chain is None and source.chain is not None and not source.parameter:
+            return Operation("gate", vector, place, source.chain, depth=_depth(source.chain) + 1)
     return None
 
 
