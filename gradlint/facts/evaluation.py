@@ -138,12 +138,15 @@ def mode_layers(module: Value) -> str | None:
     """The layers of a module that differ between train and eval mode, in words; None if there surely are none."""
     if isinstance(module, Unknown):
         return "dropout and batch norm, if it has any"
-    if modules.mode_dependent(module) is False:
+    dependent = modules.mode_dependent(module)
+    if dependent is False:
         return None
     found = dict.fromkeys(
-        part.name for part in modules.walk(module) if isinstance(part, Layer) and modules.mode_dependent(part)
+        part.name for part in modules.walk(module) if isinstance(part, Layer) and modules.switches(part)
     )
-    return ", ".join(list(found)[:3]) if found else "dropout and batch norm, if it has any"
+    if found:
+        return ", ".join(list(found)[:3])
+    return "dropout or batch norm" if dependent else "dropout and batch norm, if it has any"
 
 
 def covers(switched: Value, module: Value) -> bool:

@@ -86,6 +86,7 @@ MODE_DEPENDENT = frozenset({
     "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout", "BatchNorm1d",
     "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "LazyBatchNorm1d", "LazyBatchNorm2d", "RReLU",
 })  # fmt: skip
+BATCH_NORMED = ("resnet", "resnext", "efficientnet", "densenet", "mobilenet", "regnet", "inception", "xception")
 EMBEDDINGS = frozenset({"Embedding", "EmbeddingBag"})
 ATTENTION = frozenset({
     "MultiheadAttention", "Transformer", "TransformerEncoder", "TransformerDecoder", "TransformerEncoderLayer",

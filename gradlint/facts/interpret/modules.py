@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gradlint.facts import code
 from gradlint.facts.code import Span
 from gradlint.facts.torch_names import (
+    BATCH_NORMED,
     CONVOLUTIONS,
     EMBEDDINGS,
     LIGHTNING_BASES,
@@ -21,12 +23,14 @@ from gradlint.facts.values import (
     ClassValue,
     Collection,
     Constant,
+    FunctionValue,
     Instance,
     Layer,
     Mapping,
     Tensor,
     Unknown,
     Value,
+    constant,
     is_module,
 )
 
@@ -195,10 +199,45 @@ def duplicate(value: Value, made: dict[int, Value]) -> Value:
 
 def mode_dependent(module: Value) -> bool | None:
     """Whether train and eval mode differ for a module; None if not all of it can be seen."""
-    for part in walk(module):
-        if isinstance(part, Layer) and (part.name in MODE_DEPENDENT or _dropout_argument(part)):
-            return True
+    if mode_parts(module) or any(isinstance(part, Layer) and _published(part) for part in walk(module)):
+        return True
     return False if complete(module) else None
+
+
+def mode_parts(module: Value) -> list[str]:
+    """What surely differs between train and eval mode in a module: layers, and calls like `F.dropout(x, training=…)`."""
+    found: dict[str, None] = {}
+    for part in walk(module):
+        if isinstance(part, Layer) and switches(part):
+            found[part.name] = None
+        elif isinstance(part, Instance):
+            found.update(dict.fromkeys(_told_the_mode(part.cls)))
+    return list(found)
+
+
+def _told_the_mode(cls: ClassValue) -> Iterator[str]:
+    """The functions that a module's forward hands `self.training`."""
+    hit = cls.find("forward")
+    method = hit[0].node if hit is not None and isinstance(hit[0], FunctionValue) else None
+    for node in code.walk(method.body) if isinstance(method, code.Function) else ():
+        if isinstance(node, code.Call) and isinstance(node.func, (code.Name, code.Attribute)):
+            if any(isinstance(a.value, code.Attribute) and a.value.name == "training" for a in node.arguments):
+                yield node.func.name
+
+
+def switches(layer: Layer) -> bool:
+    """Whether a layer itself, not one below it, computes something else in eval mode."""
+    return layer.name in MODE_DEPENDENT or _dropout_argument(layer)
+
+
+def _published(layer: Layer) -> bool:
+    """A vision model from a library: all of torchvision's have batch norm or dropout, except its `vit_…`."""
+    if layer.kind.startswith("torchvision.models."):
+        return not layer.name.startswith("vit_")
+    given = layer.arguments[0] if layer.arguments else layer.keywords.get("model_name")
+    name = constant(given) if isinstance(given, Constant) else None
+    named = layer.kind == "timm.create_model" and isinstance(name, str)
+    return named and any(family in str(name) for family in BATCH_NORMED)
 
 
 def _dropout_argument(layer: Layer) -> bool:
