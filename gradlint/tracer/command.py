@@ -91,7 +91,11 @@ def check_with_trace(
     for script in scripts:
         options.script = script
         outcome = outcome_module.join(
-            _record(options, [], measure), static.diagnostics, static.rules.get, static.options, static.accepts
+            _record(options, [], measure, static.diagnostics),
+            static.diagnostics,
+            static.rules.get,
+            static.options,
+            static.accepts,
         )
         if outcome.failure:
             problems.append(f"{script}: {outcome.failure}")
@@ -118,7 +122,7 @@ def _trace(options: argparse.Namespace, script_arguments: list[str], lint: Lint 
     outcome_module = _outcome_module()
     static = Static((), Catalog().rules) if lint is None else lint(options.script)
     outcome = outcome_module.join(
-        _record(options, script_arguments, EVERYTHING),
+        _record(options, script_arguments, EVERYTHING, static.diagnostics),
         static.diagnostics,
         static.rules.get,
         static.options,
@@ -158,8 +162,11 @@ def _outcome_module() -> Any:
     return outcome
 
 
-def _record(options: argparse.Namespace, script_arguments: list[str], measure: tuple[str, ...]) -> TraceRecord:
+def _record(
+    options: argparse.Namespace, script_arguments: list[str], measure: tuple[str, ...], claimed: Sequence[Diagnostic]
+) -> TraceRecord:
     from gradlint.tracer.run import TraceOptions, trace
+    from gradlint.tracer.verdicts import awaited
 
     if not options.quiet:
         print(
@@ -182,6 +189,7 @@ def _record(options: argparse.Namespace, script_arguments: list[str], measure: t
             network=options.network,
             seed=options.seed,
             measure=measure,
+            awaited=tuple(sorted(awaited(item.name for item in claimed))),
             input_shape=options.input_shape,
             input_dtype=options.input_dtype,
             target=options.target,

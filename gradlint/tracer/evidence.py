@@ -30,6 +30,7 @@ from gradlint.tracer.schema import (
     Place,
     Recurrent,
     ScalerEvent,
+    StateDictEvent,
     TraceRecord,
     UnscaleEvent,
 )
@@ -125,6 +126,10 @@ class Evidence:
     @property
     def modes(self) -> list[ModeEvent]:
         return [event for event in self.record["events"] if event["kind"] == "mode"]
+
+    @property
+    def state_dicts(self) -> list[StateDictEvent]:
+        return [event for event in self.record["events"] if event["kind"] == "state_dict"]
 
     @property
     def closures(self) -> list[ClosureEvent]:

@@ -98,6 +98,7 @@ class _Ladder:
             "sample_limit": options.sample_limit,
             "backward_limit": options.backward_limit,
             "measure": list(options.measure),
+            "awaited": list(options.awaited),
             "device": options.device,
             "pretend_cuda": self.pretend,
             "batch_cap": self.batch_cap,

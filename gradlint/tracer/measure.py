@@ -62,7 +62,7 @@ def unheld(evidence: Evidence) -> list[Parameter]:
 
 def is_hidden(parameter: Parameter) -> bool:
     """Whether no module's parameters() of the network yields it: unregistered, or held through a plain list or dict."""
-    return not parameter["registered"] or "[" in parameter["name"]
+    return not parameter["registered"]
 
 
 def reached_by_backward(evidence: Evidence, optimizer: Optimizer) -> int:

@@ -31,6 +31,7 @@ _KEPT_OUTPUT = 20_000
 _GRACE = 5.0
 _MARGIN = 3.0
 _POLL = 0.1
+_LIMITS_EVERY = 1.0
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -39,7 +40,9 @@ class TraceOptions:
     """What bounds and directs a trace.
 
     `timeout` is wall-clock seconds for one attempt, `memory` bytes of resident memory for the whole process tree,
-    `measure` names extra measurements ("curvature", "same-batch"), `steps` the OptimizerSteps to see.
+    `measure` names extra measurements ("curvature", "same-batch"), `steps` the OptimizerSteps to see, `awaited` what
+    the run goes on for after them, up to a third of the timeout: "evaluation" (a backward after a switch to eval mode),
+    "state-dict" (an OptimizerStep after a call of `state_dict`).
     """
 
     python: str | None = None
@@ -60,6 +63,7 @@ class TraceOptions:
     processes: int = 64
     threads: int = 0
     measure: tuple[str, ...] = ()
+    awaited: tuple[str, ...] = ()
     input_shape: tuple[int, ...] | None = None
     input_dtype: str | None = None
     target: str | None = None
@@ -187,6 +191,7 @@ class _Child:
     def _read(self) -> bytes:
         """Everything the worker sends, until it closes the pipe or a limit ends it."""
         deadline = time.monotonic() + self.options.timeout
+        look = 0.0
         parts: list[bytes] = []
         while True:
             ready, _, _ = select.select([self.pipe], [], [], _POLL)
@@ -199,7 +204,9 @@ class _Child:
             self._swallow_terminal()
             if self.process.poll() is not None and not self._pipe_ready():
                 return b"".join(parts)
-            self.reason = self._over_limit(deadline)
+            if time.monotonic() >= look:
+                self.reason = self._over_limit(deadline)
+                look = time.monotonic() + _LIMITS_EVERY
             if self.reason is not None:
                 return b"".join(parts)
 

@@ -364,6 +364,14 @@ class ModeEvent(Event):
     training: bool
 
 
+class StateDictEvent(Event):
+    kind: Literal["state_dict"]
+    fqn: str
+    class_name: str
+    alive_at_step: bool  # after the last OptimizerStep a tensor that the call handed out was still alive
+    aliased: bool | None  # such a tensor shared storage with a stepped parameter; None: no OptimizerStep came after
+
+
 AnyEvent: TypeAlias = (
     ForwardEvent
     | BackwardEvent
@@ -375,6 +383,7 @@ AnyEvent: TypeAlias = (
     | SchedulerEvent
     | ClosureEvent
     | ModeEvent
+    | StateDictEvent
 )
 
 

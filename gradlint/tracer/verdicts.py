@@ -10,14 +10,15 @@ and for a rule of the tracer's own
 
 Only dimensionless quantities decide, so a verdict does not depend on the scale of the loss. A module whose decision
 depends on the values of the data says so with `DEPENDS_ON = frozenset({"data"})`; its verdicts become inconclusive
-where the trace had to invent data.
+where the trace had to invent data. A module that needs to see more than the first OptimizerSteps names it with `AWAITS`
+(see `gradlint.tracer.run.TraceOptions`).
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from types import MappingProxyType, ModuleType
@@ -76,6 +77,12 @@ def observe(record: TraceRecord) -> Iterator[Observation]:
 def rules_with_verdict() -> frozenset[str]:
     """Names of the static rules that a trace can confirm or refute."""
     return frozenset(name for name, module in _modules().items() if hasattr(module, "judge"))
+
+
+def awaited(rules: Iterable[str]) -> frozenset[str]:
+    """What a trace has to wait for beyond its OptimizerSteps, to judge findings of these rules."""
+    modules = [module for name, module in _modules().items() if name in set(rules)]
+    return frozenset(event for module in modules for event in getattr(module, "AWAITS", ()))
 
 
 def trace_only_rules() -> frozenset[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tracing import FIXTURES as _FIXTURES  # noqa: F401  (skips this file where torch is missing)
+from tracing import python as warm_python
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -23,7 +23,7 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
 criterion = nn.CrossEntropyLoss()
 data = torch.utils.data.TensorDataset(torch.randn(256, 8), torch.randint(0, 2, (256,)))
 for epoch in range(3):
-    for x, y in torch.utils.data.DataLoader(data, batch_size=32):
+    for x, y in torch.utils.data.DataLoader(data, batch_size=32, shuffle=True):
         {clear}loss = criterion(model(x), y)
         loss.backward()
         optimizer.step()
@@ -36,6 +36,15 @@ KEYS = {
     "schema_version", "script", "strategy", "steps", "device", "assumptions", "error", "graph", "verdicts",
     "diagnostics",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def interpreter(project: Path) -> Path:
+    """The project's own virtual environment: an interpreter that has imported torch already."""
+    python = project / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(warm_python())
+    return python
 
 
 def test_trace_confirms_the_finding_of_the_linter(project: Path, gradlint: Run) -> None:
@@ -112,12 +121,11 @@ def test_a_script_that_cannot_be_traced_ends_with_two(project: Path, gradlint: R
     assert result.stderr == "gradlint: train.py: ValueError: no data\n"
 
 
-def test_an_interpreter_without_torch_is_one_sentence(project: Path, gradlint: Run) -> None:
-    python = project / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
+def test_an_interpreter_without_torch_is_one_sentence(project: Path, gradlint: Run, interpreter: Path) -> None:
+    interpreter.unlink()
     # -S leaves out the folder where torch is installed.
-    python.write_text(f'#!/bin/sh\nunset PYTHONPATH\nexec "{sys.executable}" -S "$@"\n')
-    python.chmod(0o755)
+    interpreter.write_text(f'#!/bin/sh\nunset PYTHONPATH\nexec "{sys.executable}" -S "$@"\n')
+    interpreter.chmod(0o755)
     (project / "train.py").write_text(FIXED)
     result = gradlint("train.py", "--trace", "--quiet")
     assert result.returncode == 2

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tracing import FIXTURES
+from tracing import FIXTURES, python
 
 from gradlint.catalog import Catalog
 from gradlint.diagnostics import Diagnostic, Range, Severity
@@ -18,6 +18,7 @@ from gradlint.tracer.graph import TraceGraph
 
 VANISHING = FIXTURES / "vanishing-gradient" / "deep_tanh_buggy.py"
 CLEAN = FIXTURES / "vanishing-gradient" / "deep_tanh_fixed.py"
+PYTHON = ["--python", python()]
 Capture = pytest.CaptureFixture[str]
 
 
@@ -29,7 +30,7 @@ def claim(rule: str, script: Path, text: str) -> Diagnostic:
 
 def test_report_files_and_exit_code(tmp_path: Path, capsys: Capture) -> None:
     graph, picture = tmp_path / "graph.json", tmp_path / "flow.png"
-    code = main([str(VANISHING), "--save-graph", str(graph), "--plot", str(picture)])
+    code = main([str(VANISHING), *PYTHON, "--save-graph", str(graph), "--plot", str(picture)])
     out, err = capsys.readouterr()
     assert code == 1
     assert "GL309" in out
@@ -43,7 +44,7 @@ def test_report_files_and_exit_code(tmp_path: Path, capsys: Capture) -> None:
 
 
 def test_json_of_a_clean_script(capsys: Capture) -> None:
-    code = main([str(CLEAN), "--output-format", "json", "--quiet"])
+    code = main([str(CLEAN), *PYTHON, "--output-format", "json", "--quiet"])
     out, err = capsys.readouterr()
     data = json.loads(out)
     assert (code, err) == (0, "")
@@ -61,21 +62,21 @@ def test_refuted_findings_and_the_gate(capsys: Capture, fail_on: str, code: int)
         assert script == str(CLEAN)
         return Static([wrong], Catalog().rules)
 
-    assert main([str(CLEAN), "--fail-on", fail_on, "--quiet"], lint=lint) == code
+    assert main([str(CLEAN), *PYTHON, "--fail-on", fail_on, "--quiet"], lint=lint) == code
     assert "1 refuted" in capsys.readouterr().out
 
 
 def test_script_arguments_come_after_two_dashes(tmp_path: Path, capsys: Capture) -> None:
     script = tmp_path / "train.py"
     script.write_text("import sys\nraise SystemExit(f'got {sys.argv[1:]}')\n")
-    assert main([str(script), "--quiet", "--", "--epochs", "1"]) == 2
+    assert main([str(script), *PYTHON, "--quiet", "--", "--epochs", "1"]) == 2
     assert "got ['--epochs', '1']" in capsys.readouterr().err
 
 
 def test_a_script_that_raises_ends_with_one_sentence_and_its_own_last_words(tmp_path: Path, capsys: Capture) -> None:
     script = tmp_path / "train.py"
     script.write_text("import torch\ntorch.zeros(2) @ torch.zeros(3)\n")
-    assert main([str(script), "--quiet"]) == 2
+    assert main([str(script), *PYTHON, "--quiet"]) == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith(f"gradlint: {script}: RuntimeError: ")
 
@@ -110,7 +111,9 @@ def test_wrong_configuration_is_one_sentence(capsys: Capture, settings: Mapping[
 def test_check_with_trace_joins_verdicts_and_own_findings() -> None:
     right = claim("saturating-stack", VANISHING, "nn.Tanh()")
     other = claim("scheduler-before-optimizer", CLEAN, "optimizer.zero_grad()")
-    judged = check_with_trace(Static([right, other], Catalog().rules), [str(VANISHING)], settings={"quiet": True})
+    judged = check_with_trace(
+        Static([right, other], Catalog().rules), [str(VANISHING)], settings={"quiet": True, "python": python()}
+    )
     verdicts = {item.name: item.verdict and item.verdict.verdict for item in judged.diagnostics}
     assert verdicts["saturating-stack"] == "confirmed"
     assert verdicts["scheduler-before-optimizer"] is None
@@ -121,7 +124,7 @@ def test_check_with_trace_joins_verdicts_and_own_findings() -> None:
 def test_check_with_trace_reports_what_could_not_be_traced(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text("1 / 0\n")
-    judged = check_with_trace(Static([], {}), [str(script)], settings={"quiet": True})
+    judged = check_with_trace(Static([], {}), [str(script)], settings={"quiet": True, "python": python()})
     assert judged.diagnostics == ()
     [problem] = judged.problems
     assert problem.startswith(f"{script}: ")

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tracing import python
 
 from gradlint.errors import TraceError
 from gradlint.tracer.run import TraceOptions, trace
@@ -35,15 +36,27 @@ def step():
 LOOP = MODEL + "while True:\n    step()\n"
 
 
-def run(folder: Path, source: str, *arguments: str, head: str = HEAD, **options: Any) -> TraceRecord:
-    """Trace a script of this text; afterwards no process of it may be left."""
+def run(
+    folder: Path, source: str, *arguments: str, head: str = HEAD, cold: bool = False, **options: Any
+) -> TraceRecord:
+    """Trace a script of this text; afterwards no process of it may be left.
+
+    `cold`: with an interpreter of its own from the start, for what depends on its being our child.
+    """
     script = folder / "train.py"
     script.write_text(head + source)
+    if not cold:
+        options.setdefault("python", python())
+        return checked(trace(script, arguments, TraceOptions(**{"timeout": 60.0, **options})))
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     options.setdefault("timeout", 60.0)
     record = trace(script, arguments, TraceOptions(**options))
     left = [c for c in psutil.Process().children(recursive=True) if c.pid not in before]
     assert [c for c in left if c.status() != psutil.STATUS_ZOMBIE] == []
+    return checked(record)
+
+
+def checked(record: TraceRecord) -> TraceRecord:
     assert record["schema_version"] == SCHEMA_VERSION
     return record
 
@@ -53,7 +66,7 @@ def assumed(record: TraceRecord, kind: str) -> list[str]:
 
 
 def test_an_endless_loop_is_stopped_after_its_steps(tmp_path: Path) -> None:
-    record = run(tmp_path, LOOP)
+    record = run(tmp_path, LOOP, cold=True)
     assert record["error"] is None, record["stderr"]
     assert (record["strategy"], record["steps"], record["rounds"]) == ("run", 3, 3)
     assert [attempt["outcome"] for attempt in record["attempts"]] == ["step"]
@@ -171,7 +184,7 @@ except EOFError:
 """
         + LOOP
     )
-    assert run(tmp_path, source)["steps"] == 3
+    assert run(tmp_path, source, cold=True)["steps"] == 3
 
 
 @pytest.mark.parametrize(
@@ -194,7 +207,7 @@ except EOFError:
     ids=["exit", "hard-exit", "raise", "segfault", "abort", "nothing", "forward-only", "syntax", "killed"],
 )
 def test_every_bad_end_is_one_sentence(tmp_path: Path, source: str, kind: str, words: str) -> None:
-    record = run(tmp_path, source)
+    record = run(tmp_path, source, cold=kind in ("crash", "memory"))
     if kind == "no-backward" and "model" in source:
         assert record["strategy"] == "build"
         return
@@ -214,7 +227,7 @@ def test_a_hang_ends_in_time_and_leaves_nothing(tmp_path: Path) -> None:
     started = time.monotonic()
     source = "import subprocess\nsubprocess.Popen(['sleep', '1000'])\n"
     source += "subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
-    record = run(tmp_path, source + "while True:\n    time.sleep(1)\n", timeout=12.0)
+    record = run(tmp_path, source + "while True:\n    time.sleep(1)\n", timeout=12.0, cold=True)
     assert record["error"] is not None
     assert record["error"]["kind"] == "timeout"
     assert "12 s" in record["error"]["message"]
@@ -223,7 +236,7 @@ def test_a_hang_ends_in_time_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_timeout_after_a_step_still_gives_the_step(tmp_path: Path) -> None:
-    record = run(tmp_path, MODEL + "step()\ntime.sleep(1000)\n", timeout=20.0)
+    record = run(tmp_path, MODEL + "step()\ntime.sleep(1000)\n", timeout=20.0, cold=True)
     assert record["steps"] == 1
     assert record["error"] is not None
     assert record["error"]["kind"] == "timeout"
@@ -244,21 +257,21 @@ time.sleep(1)
 """
         + LOOP
     )
-    record = run(tmp_path, source, in_place=True)
+    record = run(tmp_path, source, in_place=True, cold=True)
     assert record["steps"] == 3
     assert not psutil.pid_exists(int(mark.read_text()))
 
 
 def test_a_fork_bomb_is_bounded(tmp_path: Path) -> None:
     source = "while True:\n    try:\n        os.fork()\n    except OSError:\n        pass\n    time.sleep(0.3)\n"
-    record = run(tmp_path, source, processes=24, timeout=40.0, run=True)
+    record = run(tmp_path, source, processes=24, timeout=40.0, cold=True)
     assert record["error"] is not None
     assert record["error"]["kind"] in ("processes", "timeout")
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
     source = "kept = []\nwhile True:\n    kept.append(torch.ones(1 << 24))\n    time.sleep(0.02)\n"
-    record = run(tmp_path, source, memory=1 << 30, timeout=60.0)
+    record = run(tmp_path, source, memory=1 << 30, timeout=60.0, cold=True)
     assert record["error"] is not None
     assert record["error"]["kind"] == "memory"
     assert "1.0 GiB" in record["error"]["message"]
@@ -275,7 +288,7 @@ print("interfaces", names)
 """
         + LOOP
     )
-    record = run(tmp_path, source)
+    record = run(tmp_path, source, cold=True)
     assert record["steps"] == 3, record["stderr"]
     if not assumed(record, "network"):
         assert "interfaces ['lo']" in record["stdout"]
@@ -535,7 +548,7 @@ while True:
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
 """
-    verification = run(tmp_path, source, verify=True, measure=("same-batch",))["verification"]
+    verification = run(tmp_path, source, verify=True, measure=("same-batch",), cold=True)["verification"]
     assert verification is not None
     assert verification["differences"] == []
     assert verification["identical"]

@@ -27,12 +27,12 @@ FIXTURES = Path(__file__).parent.parent / "fixtures" / "traces"
 def trace(script: str | Path, **options: Any) -> TraceRecord:
     """The record of one script of tests/fixtures/traces, or of an absolute path; `options` are those of a trace."""
     path = FIXTURES / script
-    settings = {"timeout": 100.0, "threads": 1, "project": path.parent, "python": _python(), **options}
+    settings = {"timeout": 100.0, "threads": 1, "project": path.parent, "python": python(), **options}
     return run_trace(path, (), TraceOptions(**settings))
 
 
 @cache
-def _python() -> str:
+def python() -> str:
     """One interpreter for all traces, which has imported torch already."""
     folder = tempfile.TemporaryDirectory(prefix="gradlint-tests-")
     atexit.register(folder.cleanup)

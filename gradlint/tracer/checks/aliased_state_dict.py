@@ -8,17 +8,28 @@ from gradlint.diagnostics import Verdict
 from gradlint.tracer.answers import confirmed, inconclusive, refuted
 from gradlint.tracer.evidence import Claim, Evidence
 
-UNIT = "relative change of the shared weights in one OptimizerStep"
+AWAITS = frozenset({"state-dict"})
+UNIT = "relative change of the kept weights in one OptimizerStep"
 
 
 def judge(evidence: Evidence, claim: Claim) -> Verdict:
-    steps = [step for parameter in evidence.trainable() for step in parameter["steps"] if step["optimizer"] is not None]
-    if not steps:
-        return inconclusive("no OptimizerStep was seen")
-    moved = [step for step in steps if step["version_moved"] and step["update_norm"] > 0.0]
-    weight = math.sqrt(sum(step["weight_norm"] ** 2 for step in steps))
-    change = math.sqrt(sum(step["update_norm"] ** 2 for step in steps)) / weight if weight else 0.0
-    if not moved:
+    taken = [event for event in evidence.events_at(claim, evidence.state_dicts) if event["aliased"] is not None]
+    if not taken:
+        return inconclusive("no OptimizerStep followed a call of state_dict in the trace")
+    kept = [event for event in taken if event["alive_at_step"]]
+    if not any(event["aliased"] for event in kept):
+        told = "the kept state_dict is a copy" if kept else "the dict was not kept until the next OptimizerStep"
+        return refuted(f"{told}, which training cannot change", 0.0, UNIT, 0.0)
+    change = _change(evidence)
+    if not change:
         return refuted("no OptimizerStep wrote into a parameter", change, UNIT, 0.0)
-    written = f"the OptimizerStep writes {len(moved)} of {len(steps)} parameters in place"
-    return confirmed(f"{written}, and the kept state_dict shares their storage", change, UNIT, 0.0)
+    told = "the kept state_dict shares its storage with the parameters, and one OptimizerStep changed them by"
+    return confirmed(f"{told} {change:.1e} of their norm", change, UNIT, 0.0)
+
+
+def _change(evidence: Evidence) -> float:
+    steps = [step for parameter in evidence.trainable() for step in parameter["steps"] if step["optimizer"] is not None]
+    weight = math.sqrt(sum(step["weight_norm"] ** 2 for step in steps))
+    return (
+        math.sqrt(sum(step["update_norm"] ** 2 for step in steps if step["version_moved"])) / weight if weight else 0.0
+    )

@@ -7,6 +7,7 @@ from gradlint.tracer.answers import confirmed, inconclusive, refuted
 from gradlint.tracer.evidence import Claim, Evidence
 from gradlint.tracer.schema import ForwardEvent
 
+AWAITS = frozenset({"evaluation"})
 UNIT = "share of training forwards with mode-dependent layers in eval mode"
 
 

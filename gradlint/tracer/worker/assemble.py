@@ -50,7 +50,8 @@ class Names:
         for index, top in enumerate(self.tops):
             for name, tensor in top.named_parameters(remove_duplicate=False):
                 known = self.of_tensor.setdefault(id(tensor), (index, name))
-                self.registered.add(id(tensor))
+                if id(top) not in self.hidden:
+                    self.registered.add(id(tensor))
                 if known != (index, name):
                     self.aliases.setdefault(id(tensor), []).append(self.full(index, name))
         self._name_attributes()
@@ -542,7 +543,7 @@ class Assembler:
             if kind == "forward":
                 entry["node"] = self.ids.get(entry["node"], "")
                 entry["fqn"] = names.module(entry["fqn"])
-            elif kind == "mode":
+            elif kind in ("mode", "state_dict"):
                 entry["fqn"] = names.module(entry["fqn"])
             elif kind in ("backward", "autograd_grad"):
                 entry["reached"] = sorted({names.tensor(t) for t in entry["reached"] if id(t) in self.recorder.tensors})

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,6 +28,8 @@ from .stop import Stopper
 
 _ROWS, _COLUMNS = 32, 64
 _MAX_EVENTS = 20000
+_MAX_STATE_DICTS = 32
+_MAX_LIVE_NODES = 200_000
 
 
 class TensorState:
@@ -64,6 +67,14 @@ class OptimizerState:
 
     def parameters(self) -> list[torch.Tensor]:
         return [p for group in self.optimizer.param_groups for p in group["params"] if isinstance(p, torch.Tensor)]
+
+
+class StateDict:
+    """The event of a `state_dict` call, with weak references to the tensors that it handed out."""
+
+    def __init__(self, entry: dict[str, Any], tensors: list[torch.Tensor]) -> None:
+        self.entry = entry
+        self.tensors = [weakref.ref(tensor) for tensor in tensors]
 
 
 class Backward:
@@ -107,6 +118,8 @@ class Recorder:
         sample_limit: int = 4096,
         backward_limit: int = 64,
         stop_at_end: bool = True,
+        awaited: Sequence[str] = (),
+        patience: float = 0.0,
     ) -> None:
         self.places = places
         self.stopper = stopper
@@ -114,6 +127,11 @@ class Recorder:
         self.graph_rounds = graph_rounds
         self.backward_limit = backward_limit
         self.stop_at_end = stop_at_end
+        self.awaited = set(awaited)
+        self.patience = patience
+        self._waiting_since: float | None = None
+        self._evaluated_at: int | None = None
+        self.state_dicts: list[StateDict] = []
         self.samples = Samples(sample_limit)
         self.weight_limit = max(1024, sample_limit // 4)
         self.scalars = Scalars()
@@ -260,6 +278,8 @@ class Recorder:
         info = Backward(self.backwards)
         self.backwards += 1
         self.backwards_since_step += 1
+        if self._evaluated_at is not None and self.backwards > self._evaluated_at:
+            self.awaited.discard("evaluation")
         starts = [tensor.grad_fn for tensor in roots if tensor.grad_fn is not None]
         walk = Walk(starts)
         info.leaves = [leaf for _, leaf in walk.leaves]
@@ -424,16 +444,16 @@ class Recorder:
         self.calls_after_clear()
 
     def _count_dropped_round(self) -> None:
-        """Backwards whose gradients were cleared without an OptimizerStep: a loop that never steps."""
-        if self.backwards_since_step and not self._stepped_lately():
+        """Backwards whose gradients were cleared without an OptimizerStep: a loop that never steps.
+
+        A closure clears during the step.
+        """
+        if self.backwards_since_step and not self.step_depth and not self.steps_seen:
             self.dropped_rounds += 1
             self.close_segment(None)
             if self.dropped_rounds >= self.steps_wanted + 1 and self.stop_at_end:
                 self.finish()
                 self.stopper.stop()
-
-    def _stepped_lately(self) -> bool:
-        return self.steps_seen > 0
 
     def calls_after_clear(self) -> None:
         self._had_gradient = {}
@@ -510,6 +530,9 @@ class Recorder:
             tracked = self.track(tensor)
             if tracked.before is None:
                 continue
+            if self.waiting:
+                tracked.before = None
+                continue
             after = sample(tensor.detach(), self.weight_limit)
             before = tracked.before
             ticket = self.samples.add(before, tensor.numel())
@@ -537,6 +560,7 @@ class Recorder:
         self.dropped_rounds = 0
         self.backwards_since_step = 0
         self._remember_gradients()
+        self._look_at_state_dicts()
         for observer in self.on_step:
             observer(state)
         self.close_segment(state)
@@ -561,7 +585,44 @@ class Recorder:
     def _enough(self) -> bool:
         """Every optimizer that steps at all has its steps; a critic may step often before its generator does."""
         counts = [state.steps for state in self.optimizers if state.parameters()]
-        return bool(counts) and (min(counts) >= self.steps_wanted or max(counts) >= 2 * self.steps_wanted + 4)
+        if not counts or (min(counts) < self.steps_wanted and max(counts) < 2 * self.steps_wanted + 4):
+            return False
+        if not self.awaited:
+            return True
+        if self._waiting_since is None:
+            self._waiting_since = time.monotonic()
+        return time.monotonic() - self._waiting_since > self.patience
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the steps wanted were seen and the run goes on only for what is awaited."""
+        return self._waiting_since is not None
+
+    def mode_switched(self, module: Any, training: bool) -> None:
+        """`train` or `eval` was called on a module by the script."""
+        self.event("mode", fqn=module, class_name=type(module).__name__, training=training)
+        if not training and self.steps_seen and self._evaluated_at is None:
+            self._evaluated_at = self.backwards
+
+    def state_taken(self, module: Any, state: dict[str, Any]) -> None:
+        """`state_dict` was called on a module by the script."""
+        entry = self.event(
+            "state_dict", fqn=module, class_name=type(module).__name__, alive_at_step=False, aliased=None
+        )
+        tensors = [tensor for tensor in state.values() if isinstance(tensor, torch.Tensor)]
+        if len(self.state_dicts) < _MAX_STATE_DICTS:
+            self.state_dicts.append(StateDict(entry, tensors))
+
+    def _look_at_state_dicts(self) -> None:
+        """After an OptimizerStep: which state dicts live on, and do they share storage with what was just written?"""
+        if not self.state_dicts:
+            return
+        owned = {state.tensor.data_ptr() for state in self.tensors.values() if state.steps}
+        for kept in self.state_dicts:
+            alive = [tensor for reference in kept.tensors if (tensor := reference()) is not None]
+            kept.entry["alive_at_step"] = bool(alive)
+            kept.entry["aliased"] = any(tensor.data_ptr() in owned for tensor in alive)
+        self.awaited.discard("state-dict")
 
     def wrap_closure(self, optimizer: Any, closure: Any) -> Any:
         """The user's closure, counted; what an optimizer without gradients at its step lives from."""
@@ -687,33 +748,33 @@ class Recorder:
     def live_losses(self) -> tuple[int, list[str]]:
         """How many earlier rounds' losses are still held by living tensors, and by which of them."""
         latest = max((round_ for round_, _ in self.loss_history), default=0)
-        wanted: dict[tuple[int, int], int] = {}
-        for round_, points in self.loss_history:
-            if round_ < latest:
-                for point in points:
-                    wanted[point] = round_
-        if not wanted:
+        numbers = {number: round_ for round_, points in self.loss_history if round_ < latest for _, number in points}
+        if not numbers:
             return 0, []
-        numbers = {number: round_ for (_, number), round_ in wanted.items()}
-        alive: set[int] = set()
-        holders: list[torch.Tensor] = []
-        seen: set[Any] = set()
+        holding: dict[Any, list[torch.Tensor]] = {}
         for thing in gc.get_objects():
-            if not issubclass(type(thing), torch.Tensor) or thing.grad_fn is None:
-                continue
-            stack, reached = [thing.grad_fn], False
-            while stack and len(seen) < 50000:
-                node = stack.pop()
-                if node is None or node in seen:
-                    continue
-                seen.add(node)
-                earlier = numbers.get(node._sequence_nr())
-                if earlier is not None:
-                    alive.add(earlier)
-                    reached = True
-                stack.extend(child for child, _ in node.next_functions)
-            if reached:
-                holders.append(thing)
+            if issubclass(type(thing), torch.Tensor) and thing.grad_fn is not None:
+                holding.setdefault(thing.grad_fn, []).append(thing)
+        above: dict[Any, list[Any]] = {node: [] for node in holding}
+        stack = list(holding)
+        while stack and len(above) < _MAX_LIVE_NODES:
+            node = stack.pop()
+            for child, _ in node.next_functions:
+                if child is not None:
+                    if child not in above:
+                        above[child] = []
+                        stack.append(child)
+                    above[child].append(node)
+        losses = [node for node in above if node._sequence_nr() in numbers]
+        alive = {numbers[node._sequence_nr()] for node in losses}
+        keeping: set[Any] = set()
+        stack = losses
+        while stack:
+            node = stack.pop()
+            if node not in keeping:
+                keeping.add(node)
+                stack.extend(above[node])
+        holders = [tensor for node, tensors in holding.items() if node in keeping for tensor in tensors]
         return len(alive), _names_of(holders, self.scopes + self._frames())
 
 

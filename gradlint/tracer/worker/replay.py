@@ -76,7 +76,13 @@ class SameBatch:
     def _backward(self, kind: str, roots: list[torch.Tensor], walk: Any, round_: int) -> None:
         if self.before is not None or self.network is None or kind != "backward" or len(roots) != 1:
             return
-        root = roots[0]
+        self._compare(roots[0])
+        # What is kept of the first pass must not keep its graph alive: the script's own holders are counted.
+        self.outputs = []
+        if self.loss is not None:
+            self.loss = (*self.loss[:-1], None)
+
+    def _compare(self, root: torch.Tensor) -> None:
         direct = next((i for i, out in enumerate(self.outputs) if out is root), None)
         if direct is not None:
             self.loss = (None, direct, root.shape, (), {}, root)

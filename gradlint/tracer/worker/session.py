@@ -122,6 +122,8 @@ class Session:
             graph_rounds=request["graph_rounds"],
             sample_limit=request["sample_limit"],
             backward_limit=request["backward_limit"],
+            awaited=request["awaited"],
+            patience=request["timeout"] / 3,
         )
         self.recorder.on_finish.append(self.finished)
         if bare:

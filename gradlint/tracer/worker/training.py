@@ -26,6 +26,7 @@ def install(recorder: Recorder, patches: Patches) -> list[Any]:
     _scaler(recorder, patches)
     _schedulers(recorder, patches)
     _modes(recorder, patches)
+    _state_dicts(recorder, patches)
     _checkpoint(recorder, patches)
     return _optimizers(recorder, patches)
 
@@ -288,7 +289,7 @@ def _modes(recorder: Recorder, patches: Patches) -> None:
     @functools.wraps(original)
     def train(self: Any, mode: bool = True) -> Any:
         if depth[0] == 0 and recorder.active:
-            recorder.event("mode", fqn=self, class_name=type(self).__name__, training=bool(mode))
+            recorder.mode_switched(self, bool(mode))
         depth[0] += 1
         try:
             return original(self, mode)
@@ -296,6 +297,24 @@ def _modes(recorder: Recorder, patches: Patches) -> None:
             depth[0] -= 1
 
     patches.set(torch.nn.Module, "train", train)
+
+
+def _state_dicts(recorder: Recorder, patches: Patches) -> None:
+    original = torch.nn.Module.state_dict
+    depth = [0]
+
+    @functools.wraps(original)
+    def state_dict(self: Any, *args: Any, **kwargs: Any) -> Any:
+        depth[0] += 1
+        try:
+            result = original(self, *args, **kwargs)
+        finally:
+            depth[0] -= 1
+        if depth[0] == 0 and recorder.active and isinstance(result, dict):
+            recorder.state_taken(self, result)
+        return result
+
+    patches.set(torch.nn.Module, "state_dict", state_dict)
 
 
 def _checkpoint(recorder: Recorder, patches: Patches) -> None:
