@@ -117,6 +117,16 @@ class Calculation:
 
 
 @dataclass(slots=True, eq=False)
+class HalfConstant:
+    """A number beyond the range of float16 that meets a float16 tensor: `operation` is `masked_fill`, `+`, `clamp` …"""
+
+    number: float
+    operation: str
+    place: Place
+    function: str
+
+
+@dataclass(slots=True, eq=False)
 class AttributeWrite:
     """`owner.name = value`, written at `target`; in a module's own methods `ready` tells whether `super().__init__()`
     has run.
@@ -243,6 +253,7 @@ class TrainingFacts:
     calls: list[CallFact] = field(default_factory=list)
     losses: list[LossCall] = field(default_factory=list)
     calculations: list[Calculation] = field(default_factory=list)
+    half_constants: list[HalfConstant] = field(default_factory=list)
     writes: list[AttributeWrite] = field(default_factory=list)
     carried: list[CarriedState] = field(default_factory=list)
     in_place: list[InPlace] = field(default_factory=list)

@@ -46,6 +46,7 @@ class Unknown(Value):
     graph: bool = False
     formula: Formula | None = None
     maker: str = ""
+    dtype: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -319,6 +320,7 @@ class Tensor(Value):
     `mystery` is True if something unknown went in, so that empty roots prove nothing. `form` is what the last operation
     made of it. `made` holds, under `weight`, the factory or initialiser that a fresh tensor or own parameter got its
     values from. `sources` are the tensors of its graph that it was computed from, and the containers they came in.
+    `dtype` is its element type where that is certain, empty elsewhere.
     """
 
     roots: frozenset[Value] = frozenset()
@@ -337,6 +339,7 @@ class Tensor(Value):
     made: dict[str, Value] | None = None
     formula: Formula | None = None
     sources: tuple[Value, ...] = ()
+    dtype: str = ""
 
     @property
     def attached(self) -> bool:
@@ -409,6 +412,7 @@ class Context(Value):
     kind: str
     argument: Value | None
     place: Place
+    dtype: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -545,5 +549,6 @@ def join_tensors(tensors: list[Tensor]) -> Tensor:
         owner=first.owner if scaled else None,
         place=first.place,
         formula=joined([t.formula for t in tensors]),
+        dtype=first.dtype if all(t.dtype == first.dtype for t in tensors) else "",
         sources=() if any(t.cuts and not t.roots for t in tensors) else tuple(t for t in tensors if t.roots),
     )

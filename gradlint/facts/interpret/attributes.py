@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
-from gradlint.facts.interpret import calls, modules, ranges, tensors
+from gradlint.facts.interpret import calls, modules, precision, ranges, tensors
 from gradlint.facts.roles import role
 from gradlint.facts.torch_names import SHAPING, canonical
 from gradlint.facts.values import (
@@ -108,6 +108,7 @@ def part(it: Interpreter, value: Unknown, key: str, path: str) -> Value:
         touched = (value,) if key == "param_groups" else value.touched
         origin = value.origin if value.origin in ("item", "call") else "attribute"
         found = Unknown(path if path != "…" else key, origin, uses_of(it, path), touched, graph=value.graph)
+        found.dtype = precision.NUMBER if key in ("shape", "ndim") else value.dtype if key.startswith("[") else ""
         value.parts[key] = found
         if id(value) in it.births:
             it.born(found, it.births[id(value)])
@@ -177,7 +178,7 @@ def _of_tensor(it: Interpreter, value: Tensor, name: str, expr: code.Attribute) 
         "names",
         "layout",
     ):
-        return Unknown(name)
+        return Unknown(name, dtype=precision.NUMBER if name in ("shape", "ndim") else "")
     if name in SHAPING:
         return tensors.derive(it, [value], it.place(expr.at), keep_form=True, hint=value.hint)
     part = tensors.derive(it, [value], it.place(expr.at), hint=name)

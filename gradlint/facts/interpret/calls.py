@@ -259,7 +259,8 @@ def define(it: Interpreter, node: code.Function) -> None:
         elif isinstance(value, External) and value.name in AUTOCAST:
             made = expressions.evaluate(it, decorator) if isinstance(decorator, code.Call) else None
             enabled = made.argument if isinstance(made, Context) else None
-            contexts.append(Context("autocast", enabled, it.place(node.at)))
+            dtype = made.dtype if isinstance(made, Context) else ""
+            contexts.append(Context("autocast", enabled, it.place(node.at), dtype))
     if contexts:
         it.contexts[id(node)] = contexts
     function = FunctionValue(node, it.scope, owner=it.frame.owner)

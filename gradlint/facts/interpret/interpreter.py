@@ -76,6 +76,8 @@ class Interpreter:
         self.recording: bool | None = True
         self.recording_context = ""
         self.autocast = False
+        self.casting = ""
+        self.halves: frozenset[int] = frozenset()
         self.forwards: list[Instance | None] = []
         self.reads: set[str] = set()
         self.branches = 0
@@ -414,13 +416,14 @@ class Interpreter:
             value = context.argument
             fixed = isinstance(value, Constant) and not value.default
             recording, mode = (bool(value.value) if isinstance(value, Constant) and fixed else None), context.kind
-        outer = self.autocast
+        outer, casting = self.autocast, self.casting
         self.autocast = outer or context.kind == "autocast"
+        self.casting = context.dtype if context.kind == "autocast" else casting
         try:
             with self.taped() as tape, self.grad_mode(recording, mode):
                 ended = action()
         finally:
-            self.autocast = outer
+            self.autocast, self.casting = outer, casting
         if tape:
             self.tape.append(Within(context, tape, context.place))
         return ended

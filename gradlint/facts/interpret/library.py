@@ -19,6 +19,7 @@ from gradlint.facts.interpret import (
     losses,
     methods,
     modules,
+    precision,
     ranges,
     tensors,
 )
@@ -75,6 +76,7 @@ def call(
 ) -> Value:
     """The result of calling an installed name, and what it does to its arguments."""
     result = _call(it, name, arguments, keywords, place, hint)
+    precision.outside(name, result)
     if name.startswith(_NUMERIC):
         ranges.operation(it, name.rpartition(".")[2], arguments, result, place, keywords)
     if name.startswith(("torch", "lightning", "transformers", "accelerate")) or "." in name:
@@ -96,7 +98,7 @@ def _call(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
             it.facts.scalers.append(found)
         return found
     if name in names.AUTOCAST:
-        return Context("autocast", keywords.get("enabled"), place)
+        return Context("autocast", keywords.get("enabled"), place, precision.autocast(name, arguments, keywords))
     if name in names.CLIPPERS:
         return _clip(it, name, arguments, keywords, place)
     if name in names.WRAPPERS and (arguments or "module" in keywords):

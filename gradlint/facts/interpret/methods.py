@@ -29,6 +29,7 @@ from gradlint.facts.interpret import (
     frameworks,
     initialisers,
     modules,
+    precision,
     ranges,
     recurrences,
     tensors,
@@ -292,6 +293,13 @@ def _converted(
     it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
 ) -> Value:
     calls.record(it, f"Module.{name}", arguments, keywords, receiver, place, receiver=receiver)
+    return _cast(it, receiver, name, arguments, keywords, place)
+
+
+def _cast(
+    it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place
+) -> Value:
+    precision.cast_module(it, receiver, name, arguments, keywords)
     return receiver
 
 
@@ -434,8 +442,8 @@ def _grow(layer: Layer, name: str, arguments: Arguments) -> Value:
 
 _MODULE: dict[str, Callable[[Any, Any, str, Arguments, Keywords, Place], Value]] = {
     "parameters": _parameters, "named_parameters": _parameters, "train": _mode, "eval": _mode, "zero_grad": _zero_grad,
-    "to": _converted, "cuda": _itself, "cpu": _itself, "half": _converted, "float": _itself, "double": _itself,
-    "bfloat16": _itself, "type": _itself, "share_memory": _itself, "compile": _itself, "requires_grad_": _requires_grad,
+    "to": _converted, "cuda": _itself, "cpu": _itself, "half": _converted, "float": _cast, "double": _cast,
+    "bfloat16": _cast, "type": _cast, "share_memory": _itself, "compile": _itself, "requires_grad_": _requires_grad,
     "state_dict": _state_dict, "modules": _modules, "named_modules": _modules, "children": _modules,
     "named_children": _modules, "apply": _apply, "add_module": _add_module, "register_module": _add_module,
     "register_buffer": _register_buffer, "register_parameter": _register_buffer, "forward": _forward,
@@ -531,6 +539,7 @@ def _tensor(
         reshaped = tensors.derive(it, [receiver, *arguments], place, keep_form=True)
         if name in _PARTS:
             ranges.item(receiver, reshaped)
+        precision.converted(it, receiver, reshaped, name, arguments, keywords)
         return recurrences.shaped(it, receiver, reshaped, name, arguments)
     if name in ("scatter", "scatter_") and receiver.made is not None:
         return _scattered(it, receiver, name, arguments, keywords, place)
@@ -710,7 +719,8 @@ def _unknown(
         or name in ("requires_grad_", "clone")
         or (name in names.REDUCTIONS and loss_like(receiver))
     ):
-        return recurrences.shaped(it, receiver, receiver, name, arguments)
+        shaped = recurrences.shaped(it, receiver, receiver, name, arguments)
+        return precision.converted(it, receiver, shaped, name, arguments, keywords)
     if name in names.FUNCTIONAL_ACTIVATIONS:
         return tensors.activation(it, name.rstrip("_"), receiver, place, argument(arguments, keywords, 0, "dim"))
     if name in ("append", "extend") and arguments:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts.events import Freeze
 from gradlint.facts.formulas import EVERYTHING, UNKNOWN
-from gradlint.facts.interpret import bootstraps, ranges
+from gradlint.facts.interpret import bootstraps, precision, ranges
 from gradlint.facts.model import InPlace
 from gradlint.facts.roles import carries_graph, role
 from gradlint.facts.values import (
@@ -87,6 +87,7 @@ def derive(
         place=place,
         sources=live(sources, tensors),
         formula=ranges.formula_of(first) if keep_form and len(tensors) == 1 else None,
+        dtype=first.dtype if keep_form and first is not None else "",
     )
     return unrecorded(it, result, place)
 
@@ -132,7 +133,7 @@ def cut(it: Interpreter, value: Value, kind: str, place: Place) -> Value:
         return Tensor(
             roots=frozenset(), cuts=(*value.cuts, *new), mystery=False, form=value.form, hint=value.hint,
             loss=value.loss,
-            divided=value.divided, place=place, formula=formula,
+            divided=value.divided, place=place, formula=formula, dtype=value.dtype,
         )  # fmt: skip
     if isinstance(value, Unknown):
         new = (Cut(kind, place),) if carries_graph(value) else ()
@@ -346,6 +347,7 @@ def layered(
     result.roots = result.roots | {layer}
     result.mystery = False if result.roots else result.mystery
     result.form = Form(form, place) if form else None
+    result.dtype = precision.layered(it, kind, layer)
     ranges.leaf(result, EVERYTHING if form else UNKNOWN, kind)
     result.loss = None
     result.hint = ""
