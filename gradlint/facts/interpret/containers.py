@@ -41,9 +41,28 @@ def method(
 _TEXT = frozenset({"lower", "upper", "strip", "find", "startswith", "endswith", "replace", "rfind", "count"})
 
 
+def formatted(text: Value, given: Value) -> Constant | None:
+    """`"layer%d" % i` with known values."""
+    values = given.items if isinstance(given, Collection) and given.kind == "tuple" else [given]
+    if not isinstance(text, Constant) or not isinstance(text.value, str):
+        return None
+    known = tuple(value.value for value in values if isinstance(value, Constant) and value.value != "…")
+    if len(known) != len(values) or text.value == "…":
+        return None
+    try:
+        return Constant(text.value % known, text.default)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def _text(it: Interpreter, text: str, default: bool, name: str, arguments: list[Value]) -> Value:
     """A method of a string whose arguments are known."""
     given = [constant(argument) for argument in arguments]
+    if name == "format" and all(isinstance(value, (str, int, float)) and value != "…" for value in given):
+        try:
+            return Constant(text.format(*given), default)
+        except (IndexError, KeyError, ValueError, AttributeError):
+            return it.unknown(name)
     if name not in _TEXT or not all(isinstance(argument, str) and argument != "…" for argument in given):
         return it.unknown(name)
     try:

@@ -166,7 +166,9 @@ def _binary(it: Interpreter, expr: code.Binary) -> Value:
         folded = fold(expr.op, left, right)
         if folded is not None:
             return folded
-    both = containers.joined(left, right) if expr.op == "+" else None
+    both: Value | None = None
+    if expr.op in ("+", "%"):
+        both = containers.joined(left, right) if expr.op == "+" else containers.formatted(left, right)
     if both is not None:
         return both
     if expr.op == "*" and isinstance(left, Collection):
