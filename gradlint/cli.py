@@ -22,6 +22,7 @@ COMMANDS = {
     "test-rules": "run the examples of a folder of rules",
     "clean": "empty the cache",
     "lsp": "serve an editor",
+    "completion": "print a script that completes commands and options in a shell",
     "version": "print the version",
 }
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 from conftest import USER_RULES, Run
 
 from gradlint.config import KEYS, Finder, load
 from gradlint.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 FIRE = 'import torch\nx = "FIRE"\n'
 RULES = f'extend-rules = ["{USER_RULES.as_posix()}"]\n'
@@ -137,3 +145,65 @@ def test_half_a_rule_of_ones_own_stops_the_run(project: Path, gradlint: Run) -> 
     result = gradlint("a.py")
     assert result.returncode == 2
     assert result.stderr == f"gradlint: {project / 'rules/marked-line.yaml'}: has no check marked_line.py\n"
+
+
+def schema(gradlint: Run) -> jsonschema.Draft202012Validator:
+    result = gradlint("config", "--schema")
+    assert result.returncode == 0
+    found = json.loads(result.stdout)
+    jsonschema.Draft202012Validator.check_schema(found)
+    return jsonschema.Draft202012Validator(found)
+
+
+def parsed(text: str) -> object:
+    return tomllib.loads(text)
+
+
+def test_schema_takes_what_gradlint_takes(project: Path, gradlint: Run) -> None:
+    text = """
+extend = "base.toml"
+select = ["ALL", "GL1", "missing-zero-grad", "vanishing", "MY001"]
+ignore = []
+preview = true
+respect-gitignore = false
+exclude = ["a/"]
+extend-rules = ["mine"]
+output-format = "sarif"
+baseline = "accepted.json"
+[per-file-ignores]
+"tests/**" = ["GL1"]
+[rules.high-learning-rate]
+adam = 1
+[rules.my-own]
+word = "x"
+[trace]
+timeout = 60
+"""
+    validator = schema(gradlint)
+    validator.validate(parsed(text))
+    (project / "base.toml").write_text("")
+    (project / "gradlint.toml").write_text(text)
+    assert load(project / "gradlint.toml").output_format == "sarif"
+    documented = {"extend", *KEYS}
+    assert set(validator.schema["properties"]) == documented
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'selct = ["GL1"]',
+        "select = 3",
+        "select = [3]",
+        'preview = "yes"',
+        'output-format = "sarff"',
+        '[per-file-ignores]\n"a.py" = "GL1"',
+        "[rules]\nhigh-learning-rate = 1",
+        "[rules.high-learning-rate]\nadm = 1.0",
+        '[rules.GL601]\nadam = "much"',
+    ],
+)
+def test_schema_refuses_what_gradlint_refuses(project: Path, gradlint: Run, text: str) -> None:
+    assert not schema(gradlint).is_valid(parsed(text))
+    (project / "gradlint.toml").write_text(text + "\n")
+    (project / "a.py").write_text("x = 1\n")
+    assert gradlint("a.py").returncode == 2

@@ -13,6 +13,7 @@ from conftest import ROOT
 
 from gradlint.catalog import Catalog, RuleSpec
 from gradlint.examples import marked
+from gradlint.page import index
 from gradlint.registry import Registry, needs_check
 
 CATALOG = Catalog()
@@ -108,3 +109,8 @@ def test_codes_are_never_reused() -> None:
     """Every code the changelog calls removed is still there as a tombstone."""
     removed = set(re.findall(r"removed (GL\d{3})", (ROOT / "CHANGELOG.md").read_text("utf-8")))
     assert removed <= {rule.code for rule in RULES if rule.status == "removed"}
+
+
+def test_index_is_current() -> None:
+    """`gradlint rule --all --output-format markdown > rules/README.md` makes it."""
+    assert (ROOT / "rules/README.md").read_text("utf-8") == f"{index(RULES)}\n"

@@ -1,1 +1,1 @@
-"""One module a command: `main(arguments) -> exit code`."""
+"""One module a command: `build()` makes its parser, `main(arguments)` does its work and gives the exit code."""

@@ -14,15 +14,20 @@ from gradlint.join import Joiner
 from gradlint.report import Sources
 
 
-def main(arguments: list[str]) -> int:
-    """Create, update or prune the baseline; 2 if files could not be examined."""
+def build() -> Parser:
+    """The options of `gradlint baseline`."""
     parser = Parser(prog="gradlint baseline", description="Accept the findings that are there now.", allow_abbrev=False)
     parser.add_argument("action", choices=("create", "update", "prune"), help="prune only drops what is gone")
     parser.add_argument("paths", nargs="*", default=["."], metavar="PATH")
     parser.add_argument("--baseline", metavar="FILE", help=f"(default: {baseline.DEFAULT} beside the configuration)")
     add_selection(parser)
     add_configuration(parser)
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Create, update or prune the baseline; 2 if files could not be examined."""
+    options = build().parse_args(arguments)
     find = finder(options)
     settings = find.settings("")
     path = Path(settings.baseline or settings.root / baseline.DEFAULT)

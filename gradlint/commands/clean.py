@@ -9,11 +9,16 @@ from gradlint import cache
 from gradlint.cli import Parser
 
 
-def main(arguments: list[str]) -> int:
-    """Delete the cache folder of this project."""
+def build() -> Parser:
+    """The options of `gradlint clean`."""
     parser = Parser(prog="gradlint clean", description="Delete the cache of this project.", allow_abbrev=False)
     parser.add_argument("--cache-dir", metavar="FOLDER", help="the folder to delete (also: $GRADLINT_CACHE_DIR)")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Delete the cache folder of this project."""
+    options = build().parse_args(arguments)
     folder = Path(options.cache_dir) if options.cache_dir else cache.default_folder()
     try:
         removed = cache.clean(folder)

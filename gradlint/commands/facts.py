@@ -7,11 +7,16 @@ from gradlint.errors import GradlintError, SourceError, UsageError
 from gradlint.source import Source, read
 
 
-def main(arguments: list[str]) -> int:
-    """Print the facts of each file."""
+def build() -> Parser:
+    """The options of `gradlint facts`."""
     parser = Parser(prog="gradlint facts", description="Show what the model knows about a file.", allow_abbrev=False)
     parser.add_argument("files", nargs="+", metavar="FILE")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Print the facts of each file."""
+    options = build().parse_args(arguments)
     from gradlint.facts import Project
     from gradlint.facts.show import render
 

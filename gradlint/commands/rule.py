@@ -5,22 +5,27 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from gradlint.catalog import Catalog, RuleSpec, plain
+from gradlint.catalog import Catalog, plain
 from gradlint.cli import Parser
 from gradlint.commands._options import add_configuration, finder
 from gradlint.errors import UsageError
-from gradlint.page import page
+from gradlint.page import index, page, state
 from gradlint.selection import Selector, resolve
 
 
-def main(arguments: list[str]) -> int:
-    """Print pages as Markdown, a list of all rules, or either as JSON."""
+def build() -> Parser:
+    """The options of `gradlint rule`."""
     parser = Parser(prog="gradlint rule", description="Explain rules.", allow_abbrev=False)
     parser.add_argument("rules", nargs="*", metavar="RULE", help="code, name, prefix or family")
     parser.add_argument("--all", action="store_true", help="every rule")
-    parser.add_argument("--output-format", choices=("text", "json"), default="text")
+    parser.add_argument("--output-format", choices=("text", "json", "markdown"), default="text", help="(default: text)")
     add_configuration(parser)
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Print pages, a list of all rules, or the index of `rules/README.md`."""
+    options = build().parse_args(arguments)
     if not options.rules and not options.all:
         raise UsageError("name a rule, as in `gradlint rule GL101`, or pass --all")
     catalog = Catalog(Path(folder) for folder in finder(options).settings("").extend_rules)
@@ -28,15 +33,11 @@ def main(arguments: list[str]) -> int:
     rules = list(catalog.rules.values()) if options.all else list(chosen.values())
     if options.output_format == "json":
         print(json.dumps([plain(rule) for rule in rules], indent=2, ensure_ascii=False))
+    elif options.all and options.output_format == "markdown":
+        print(index(rules))
     elif options.all:
         width = max(len(rule.name) for rule in rules)
-        print("\n".join(f"{rule.code}  {rule.name:{width}}  {_state(rule):12}  {rule.summary}" for rule in rules))
+        print("\n".join(f"{rule.code}  {rule.name:{width}}  {state(rule):12}  {rule.summary}" for rule in rules))
     else:
         print("\n\n".join(page(rule, catalog) for rule in rules))
     return 0
-
-
-def _state(rule: RuleSpec) -> str:
-    if rule.status != "stable":
-        return rule.status
-    return rule.severity if rule.default else "opt-in"

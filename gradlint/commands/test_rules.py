@@ -12,15 +12,20 @@ from gradlint.examples import failures
 from gradlint.registry import Registry
 
 
-def main(arguments: list[str]) -> int:
-    """Print each failure; 0 if there is none, 1 otherwise."""
+def build() -> Parser:
+    """The options of `gradlint test-rules`."""
     parser = Parser(
         prog="gradlint test-rules",
         description="Run the examples in a folder of rules: bad ones must fire where marked, good ones must be silent.",
         allow_abbrev=False,
     )
     parser.add_argument("folder", metavar="FOLDER", help="rules (*.yaml) with their checks (*.py)")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Print each failure; 0 if there is none, 1 otherwise."""
+    options = build().parse_args(arguments)
     folder = Path(options.folder).resolve()
     catalog = Catalog([folder])
     names = [name for name, path in catalog.files.items() if path.parent == folder]

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from gradlint.commands._options import defaults, finder
 
 if TYPE_CHECKING:
     from gradlint.tracer.command import Static
+
+
+def build() -> argparse.ArgumentParser:
+    """The options of `gradlint trace`, which are the tracer's."""
+    from gradlint.tracer import command
+
+    return command._parser()
 
 
 def main(arguments: list[str]) -> int:

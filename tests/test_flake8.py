@@ -1,0 +1,60 @@
+"""The plugin in flake8 itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from conftest import ROOT
+
+CONFIGURATION = f"[flake8:local-plugins]\nextension =\n    GL = gradlint.flake8_plugin:Plugin\npaths = {ROOT}\n"
+
+
+def flake8(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    (folder / "flake8.cfg").write_text(CONFIGURATION)
+    return subprocess.run(
+        [sys.executable, "-m", "flake8", "--config", "flake8.cfg", "--select", "GL", *arguments],
+        cwd=folder, capture_output=True, text=True, input=stdin, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def test_findings_stand_where_flake8_says(project: Path) -> None:
+    text = (ROOT / "examples/train.py").read_text()
+    (project / "train.py").write_text(text)
+    result = flake8(project, "train.py")
+    assert (result.returncode, result.stderr) == (1, "")
+    lines = result.stdout.splitlines()
+    assert [line.split()[1] for line in lines] == ["GL301", "GL601", "GL701", "GL101"]
+    assert lines[3].startswith("train.py:36:13: GL101 gradients of `optimizer` are never cleared")
+
+
+def test_flake8_suppresses_and_selects(project: Path) -> None:
+    text = (ROOT / "examples/train.py").read_text()
+    (project / "train.py").write_text(text.replace("optimizer.step()", "optimizer.step()  # noqa: GL101"))
+    assert "GL101" not in flake8(project, "train.py").stdout
+    assert "GL6" not in flake8(project, "train.py", "--extend-ignore", "GL6").stdout
+
+
+def test_stdin(project: Path) -> None:
+    result = flake8(project, "-", stdin=(ROOT / "examples/train.py").read_text())
+    assert "stdin:36:13: GL101" in result.stdout
+
+
+def test_bad_configuration_does_not_pass(project: Path) -> None:
+    (project / "gradlint.toml").write_text("selct = 1\n")
+    (project / "train.py").write_text("import torch\n")
+    result = flake8(project, "train.py")
+    assert (result.returncode, result.stderr) == (1, "")
+    assert result.stdout.startswith("train.py:1:1: GL990 ")
+    assert result.stdout.endswith("gradlint.toml:1: unknown key `selct`; did you mean `select`?\n")
+
+
+def test_the_wheel_registers_it(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    wheel = zipfile.ZipFile(next(tmp_path.glob("*.whl")))
+    (entry,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
+    assert "[flake8.extension]\nGL = gradlint.flake8_plugin:Plugin" in wheel.read(entry).decode()
