@@ -30,9 +30,11 @@ from gradlint.facts.events import (
 from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
-from gradlint.facts.values import Layer, Unknown, Value
+from gradlint.facts.sequence import straight
+from gradlint.facts.values import Unknown, Value
 
 _NAMED = re.compile(r"eval|valid|(^|_)val($|_|[A-Z])|test|infer|predict|accuracy", re.IGNORECASE)
+_SCORES = re.compile(r"(^|_)(eval|evaluate|evaluation|valid|validate|validation|val|test|accuracy|score)($|_)")
 _TRAINS = (Backward, OptimizerStep, GradEdit, ManualUpdate)
 _CRITERION = re.compile(r"criterion|loss", re.IGNORECASE)
 _GRADIENT_CALLS = (
@@ -46,16 +48,16 @@ _GRADIENT_CALLS = (
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A loop, the module it evaluates and the first call of it."""
+    """A loop, or the whole body of a function, the module it evaluates and the first call of it."""
 
     run: Run
-    loop: Repeat
+    block: Repeat | Call
     module: Value
     first: Forward
 
 
 def evaluations(facts: TrainingFacts) -> Iterator[Evaluation]:
-    """Every loop that calls a module without training it, where it is clear that the loop evaluates.
+    """Every loop or function that calls a module without training it, where it is clear that it evaluates.
 
     It is where the module is trained elsewhere in sight and the loop stands beside that or is named like an evaluation,
     where the module was put in eval mode before, or where it was loaded and the function is named so.
@@ -84,6 +86,28 @@ def evaluations(facts: TrainingFacts) -> Iterator[Evaluation]:
                 beside = module in trained and (named or _apart(run.tree, loop, module))
                 if beside or module in prepared or (named and module in loaded):
                     yield Evaluation(run, loop, module, event)
+        yield from _at_once(run, trained)
+
+
+def _calls(nodes: list[Node]) -> Iterator[Call]:
+    for node in nodes:
+        if isinstance(node, Call):
+            yield node
+        if isinstance(node, Branch):
+            for arm in node.arms:
+                yield from _calls(arm)
+        elif isinstance(node, (Repeat, Within, Call)):
+            yield from _calls(node.body)
+
+
+def _at_once(run: Run, trained: set[Value]) -> Iterator[Evaluation]:
+    """Functions named for what they evaluate that call a trained module outside loops, without recording."""
+    for call in _calls(run.tree):
+        inside = next(straight(call.body))
+        if _SCORES.search(call.function) and not any(isinstance(e, _TRAINS) for e in walk(call.body)):
+            for event in _first_calls(inside):
+                if event.recording is False and event.module in trained and event.function == call.function:
+                    yield Evaluation(run, call, event.module, event)
 
 
 def _first_calls(events: list[Event]) -> list[Forward]:
@@ -141,11 +165,9 @@ def mode_layers(module: Value) -> str | None:
     dependent = modules.mode_dependent(module)
     if dependent is False:
         return None
-    found = dict.fromkeys(
-        part.name for part in modules.walk(module) if isinstance(part, Layer) and modules.switches(part)
-    )
+    found = modules.mode_parts(module)
     if found:
-        return ", ".join(list(found)[:3])
+        return ", ".join(found[:3])
     return "dropout or batch norm" if dependent else "dropout and batch norm, if it has any"
 
 

@@ -205,7 +205,7 @@ def mode_dependent(module: Value) -> bool | None:
 
 
 def mode_parts(module: Value) -> list[str]:
-    """What surely differs between train and eval mode in a module: layers, and calls like `F.dropout(x, training=…)`."""
+    """What surely differs between train and eval mode in a module: layers, calls like `F.dropout(x, training=…)`."""
     found: dict[str, None] = {}
     for part in walk(module):
         if isinstance(part, Layer) and switches(part):
@@ -220,9 +220,10 @@ def _told_the_mode(cls: ClassValue) -> Iterator[str]:
     hit = cls.find("forward")
     method = hit[0].node if hit is not None and isinstance(hit[0], FunctionValue) else None
     for node in code.walk(method.body) if isinstance(method, code.Function) else ():
-        if isinstance(node, code.Call) and isinstance(node.func, (code.Name, code.Attribute)):
-            if any(isinstance(a.value, code.Attribute) and a.value.name == "training" for a in node.arguments):
-                yield node.func.name
+        if not isinstance(node, code.Call) or not isinstance(node.func, (code.Name, code.Attribute)):
+            continue
+        if any(isinstance(a.value, code.Attribute) and a.value.name == "training" for a in node.arguments):
+            yield node.func.name
 
 
 def switches(layer: Layer) -> bool:
