@@ -161,15 +161,27 @@ def _class(it: Interpreter, cls: ClassValue) -> None:
             if isinstance(member, FunctionValue) and member.name != "__init__"
         ]
         it.facts.modules[-1].mentions = frozenset(expressions.names_read(used))
-    for wanted in (False, True):
-        for member, base in methods:
-            if id(member.node) in it.entered or member.name in ("__init__", "forward") or calls.is_property(it, member):
-                continue
-            if member.name in inside and not wanted:
-                continue
-            static = calls.bound(member, instance, base)
-            receiver = instance if isinstance(static, FunctionValue) and static.receiver is not None else None
-            _function(it, FunctionValue(member.node, member.scope, None, base), receiver)
+    left = [(m, b) for m, b in methods if m.name not in ("__init__", "forward") and not calls.is_property(it, m)]
+    left.sort(key=lambda method: method[0].name in inside)
+    own = {id(member.node): _own_names(member.node) - {member.name} for member, _ in left}
+    while left := [(member, base) for member, base in left if id(member.node) not in it.entered]:
+        # What another method calls on the same object is gone into from there.
+        inner = set().union(*(own[id(member.node)] for member, _ in left))
+        outer = next((i for i, (member, _) in enumerate(left) if member.name not in inner), 0)
+        member, base = left.pop(outer)
+        static = calls.bound(member, instance, base)
+        receiver = instance if isinstance(static, FunctionValue) and static.receiver is not None else None
+        _function(it, FunctionValue(member.node, member.scope, None, base), receiver)
+
+
+def _own_names(node: code.Function | code.Lambda) -> set[str]:
+    """The attributes that a method reads of its first parameter."""
+    first = node.parameters[0].name if node.parameters else ""
+    return {
+        part.name
+        for part in code.walk(node.body)
+        if type(part) is code.Attribute and type(part.base) is code.Name and part.base.name == first
+    }
 
 
 def _module(it: Interpreter, cls: ClassValue, instance: Instance, place: Place) -> None:
