@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import chains, outputs
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.values import Operation, Tensor, Unknown, Value
 from gradlint.options import Options
 
 _EMBEDDINGS = frozenset({"CosineEmbeddingLoss", "TripletMarginLoss", "TripletMarginWithDistanceLoss"})
@@ -17,7 +16,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Look at the last operation in front of every loss."""
     seen: set[object] = set()
     for loss in facts.losses:
-        last = _last(facts, loss.input)
+        last = outputs.last_operation(loss.input)
         if last is None or loss.kind in _EMBEDDINGS or not outputs.trains(loss):
             continue
         rate, before = chains.dropout_rate(last), last.previous
@@ -34,11 +33,3 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             "loss": outputs.named(facts, loss),
         }
         yield Finding("dropout-on-output", place.path, Range(*place.at), values)
-
-
-def _last(facts: TrainingFacts, value: Value | None) -> Operation | None:
-    """The last operation of a loss's input; of the file's only module class, where an unseen module gave that."""
-    chain = value.chain if isinstance(value, Tensor) else None
-    if chain is not None and isinstance(chain.subject, Unknown) and len(facts.modules) == 1:
-        return outputs.last_operation(facts.modules[0].output)
-    return outputs.last_operation(value)
