@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts.events import Accumulate, Backward, Repeat, Run, walk
+from gradlint.facts.events import Accumulate, Backward, OptimizerStep, Repeat, Run, walk
 from gradlint.facts.interpret.tensors import ancestry
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
@@ -19,7 +19,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         for event in walk(run.tree):
             if isinstance(event, Accumulate) and _outlives(event):
                 loop = _training_loop(run, event)
-                if loop is not None and not _back_propagated(run, event, loop):
+                if loop is not None and not _back_propagated(run, event, loop) and not _of_one_step(facts, run, event):
                     values = {"target": event.name, "value": _value(event)}
                     yield Finding("accumulated-graph", event.place.path, Range(*event.place.at), values)
 
@@ -39,6 +39,17 @@ def _training_loop(run: Run, event: Accumulate) -> Repeat | None:
         return None
     framework = run.managed == "lightning" and len(loops) == 1 and run.name.endswith(".training_step")
     return loops[-1] if framework or any(isinstance(e, Backward) for e in walk(loops[-1].body)) else None
+
+
+def _of_one_step(facts: TrainingFacts, run: Run, event: Accumulate) -> bool:
+    """Whether a container is made anew for every optimizer step and takes in only the batches accumulated for it."""
+    born = facts.born.get(id(event.target))
+    *outer, inner = repeats_around(run.tree, event)
+    inside = {id(e) for e in walk(inner.body)}
+    return any(
+        loop.number == born and any(isinstance(e, OptimizerStep) and id(e) not in inside for e in walk(loop.body))
+        for loop in outer
+    )
 
 
 def _back_propagated(run: Run, event: Accumulate, loop: Repeat) -> bool:
