@@ -8,6 +8,7 @@ from gradlint.facts import code
 from gradlint.facts.code import Span
 from gradlint.facts.events import Run
 from gradlint.facts.formulas import Formula
+from gradlint.facts.shapes import Shape
 from gradlint.facts.values import (
     ClassValue,
     Instance,
@@ -114,6 +115,16 @@ class Calculation:
     attached: bool
     in_loss: bool
     recording: bool | None
+
+
+@dataclass(slots=True, eq=False)
+class Broadcast:
+    """`left - right` of a column (N, 1) and a row (N,), one of which a network computed."""
+
+    left: Shape
+    right: Shape
+    result: Tensor
+    place: Place
 
 
 @dataclass(slots=True, eq=False)
@@ -253,6 +264,7 @@ class TrainingFacts:
     calls: list[CallFact] = field(default_factory=list)
     losses: list[LossCall] = field(default_factory=list)
     calculations: list[Calculation] = field(default_factory=list)
+    broadcasts: list[Broadcast] = field(default_factory=list)
     half_constants: list[HalfConstant] = field(default_factory=list)
     writes: list[AttributeWrite] = field(default_factory=list)
     carried: list[CarriedState] = field(default_factory=list)

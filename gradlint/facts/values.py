@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradlint.facts.code import Span
 from gradlint.facts.formulas import Formula, joined
+from gradlint.facts.shapes import Shape
 
 if TYPE_CHECKING:
     from gradlint.facts import code
@@ -47,6 +48,7 @@ class Unknown(Value):
     formula: Formula | None = None
     maker: str = ""
     dtype: str = ""
+    shape: Shape | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -320,7 +322,7 @@ class Tensor(Value):
     `mystery` is True if something unknown went in, so that empty roots prove nothing. `form` is what the last operation
     made of it. `made` holds, under `weight`, the factory or initialiser that a fresh tensor or own parameter got its
     values from. `sources` are the tensors of its graph that it was computed from, and the containers they came in.
-    `dtype` is its element type where that is certain, empty elsewhere.
+    `dtype` is its element type where that is certain, empty elsewhere; `shape` what is known of its sizes.
     """
 
     roots: frozenset[Value] = frozenset()
@@ -340,6 +342,7 @@ class Tensor(Value):
     formula: Formula | None = None
     sources: tuple[Value, ...] = ()
     dtype: str = ""
+    shape: Shape | None = None
 
     @property
     def attached(self) -> bool:
@@ -550,5 +553,6 @@ def join_tensors(tensors: list[Tensor]) -> Tensor:
         place=first.place,
         formula=joined([t.formula for t in tensors]),
         dtype=first.dtype if all(t.dtype == first.dtype for t in tensors) else "",
+        shape=first.shape if all(t.shape == first.shape for t in tensors) else None,
         sources=() if any(t.cuts and not t.roots for t in tensors) else tuple(t for t in tensors if t.roots),
     )

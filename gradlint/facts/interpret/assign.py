@@ -9,6 +9,7 @@ from gradlint.facts.code import Expr, Span
 from gradlint.facts.events import Accumulate, ManualUpdate, TakeSnapshot, ZeroGrad
 from gradlint.facts.interpret import attributes, calls, containers, expressions, initialisers, modules, ranges, tensors
 from gradlint.facts.roles import last_name, role
+from gradlint.facts.shapes import BATCH
 from gradlint.facts.values import (
     UNKNOWN_START,
     Choice,
@@ -229,6 +230,7 @@ def part_of(it: Interpreter, value: Value, target: Expr, index: int, any_element
         part = value.parts.get(f"[{index}]")
         if part is None:
             part = Unknown(last_name(hint), origin, _uses(it, hint), value.touched, graph=value.graph)
+            part.shape = BATCH if value.shape == BATCH else None
             value.parts[f"[{index}]"] = part
             if id(value) in it.births:
                 it.born(part, it.births[id(value)])

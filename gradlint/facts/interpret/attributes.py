@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts import code
 from gradlint.facts.interpret import calls, modules, precision, ranges, tensors
 from gradlint.facts.roles import role
+from gradlint.facts.shapes import BATCH
 from gradlint.facts.torch_names import SHAPING, canonical
 from gradlint.facts.values import (
     NONE,
@@ -109,6 +110,7 @@ def part(it: Interpreter, value: Unknown, key: str, path: str) -> Value:
         origin = value.origin if value.origin in ("item", "call") else "attribute"
         found = Unknown(path if path != "…" else key, origin, uses_of(it, path), touched, graph=value.graph)
         found.dtype = precision.NUMBER if key in ("shape", "ndim") else value.dtype if key.startswith("[") else ""
+        found.shape = value.shape if value.shape == BATCH or key == "values" else None
         value.parts[key] = found
         if id(value) in it.births:
             it.born(found, it.births[id(value)])

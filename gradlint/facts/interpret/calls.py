@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts import code
 from gradlint.facts.code import Expr
 from gradlint.facts.events import Branch, Call, Condition, Escape, Exit, Node
-from gradlint.facts.interpret import expressions, forward, modules, tensors, wrappers
+from gradlint.facts.interpret import expressions, forward, modules, shaping, tensors, wrappers
 from gradlint.facts.model import CallFact, FunctionFact
 from gradlint.facts.roles import carries_graph, criterion_like, interesting, last_name, role
 from gradlint.facts.scope import Scope
@@ -405,7 +405,7 @@ def assumed(it: Interpreter, parameter: code.Parameter, function: FunctionValue)
     if example is not None:
         return example
     uses = expressions.uses_in(it, function.node).get(parameter.name, frozenset())
-    return Unknown(parameter.name, "parameter", uses)
+    return Unknown(parameter.name, "parameter", uses, shape=shaping.annotated(parameter.annotation))
 
 
 def _annotated(it: Interpreter, parameter: code.Parameter, function: FunctionValue) -> Value | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gradlint.facts import code
 from gradlint.facts.code import Expr
 from gradlint.facts.formulas import BIT
-from gradlint.facts.interpret import attributes, calls, containers, iterators, ranges, tensors
+from gradlint.facts.interpret import attributes, calls, containers, iterators, ranges, shaping, tensors
 from gradlint.facts.model import RepeatedInstance
 from gradlint.facts.roles import last_name
 from gradlint.facts.torch_names import canonical
@@ -125,6 +125,7 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
         part = tensors.derive(it, [base], it.place(expr.at), keep_form=not named, hint=str(key) if named else base.hint)
         if not named:
             ranges.item(base, part)
+        part.shape = shaping.indexed(base.shape, keys, expr.index)
         if named and str(key).endswith("loss"):
             part.loss = External(str(key))
         return part
@@ -133,9 +134,11 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
     if isinstance(base, Unknown):
         if key == "params" and (owner := attributes.param_groups_of(base)) is not None:
             return Parameters((owner,))
-        if key is None:
-            return attributes.part(it, base, f"[{text_of(expr.index[0]) if expr.index else ''}]", text_of(expr))
-        return attributes.part(it, base, f"[{key!r}]", text_of(expr))
+        label = repr(key) if key is not None else text_of(expr.index[0]) if expr.index else ""
+        found = attributes.part(it, base, f"[{label}]", text_of(expr))
+        if isinstance(found, Unknown) and found.shape is None:
+            found.shape = shaping.unseen(base.shape, keys, expr.index)
+        return found
     if isinstance(base, External):
         return base
     return it.unknown(last_name(text_of(expr.base)), "item")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts import torch_names as names
 from gradlint.facts.events import Forward
-from gradlint.facts.interpret import calls, losses, modules, recurrences, tensors
+from gradlint.facts.interpret import calls, losses, modules, recurrences, shaping, tensors
 from gradlint.facts.model import CarriedState
 from gradlint.facts.values import (
     Choice,
@@ -172,10 +172,12 @@ def _named(module: Layer) -> dict[str, Value]:
 def _plain(it: Interpreter, name: str, module: Layer, source: Value, place: Place) -> Value:
     """Layers without parameters: pooling, dropout, reshaping."""
     base = source.chain if isinstance(source, Tensor) else None
-    shaping = name in ("Identity", "Flatten", "Unflatten") or "Dropout" in name
-    kind = "dropout" if "Dropout" in name else "pool" if "Pool" in name else "reshape" if shaping else "unknown"
+    keeping = name in ("Identity", "Flatten", "Unflatten") or "Dropout" in name
+    kind = "dropout" if "Dropout" in name else "pool" if "Pool" in name else "reshape" if keeping else "unknown"
     op = Operation(kind, module, place, base, depth=base.depth + 1 if base else 1)
-    return tensors.derive(it, [source], place, keep_form=shaping, op=op)
+    result = tensors.derive(it, [source], place, keep_form=keeping, op=op)
+    result.shape = shaping.plain(kind, name, module, source)
+    return result
 
 
 def _sequential(

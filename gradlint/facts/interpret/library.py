@@ -21,6 +21,7 @@ from gradlint.facts.interpret import (
     modules,
     precision,
     ranges,
+    shaping,
     tensors,
 )
 from gradlint.facts.interpret.assign import gradient_owner
@@ -77,6 +78,7 @@ def call(
     """The result of calling an installed name, and what it does to its arguments."""
     result = _call(it, name, arguments, keywords, place, hint)
     precision.outside(name, result)
+    shaping.outside(name, result)
     if name.startswith(_NUMERIC):
         ranges.operation(it, name.rpartition(".")[2], arguments, result, place, keywords)
     if name.startswith(("torch", "lightning", "transformers", "accelerate")) or "." in name:

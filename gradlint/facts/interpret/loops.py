@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
 from gradlint.facts.interpret import datasets, initialisers, modules, ranges, tensors
 from gradlint.facts.roles import last_name
+from gradlint.facts.shapes import BATCH
 from gradlint.facts.values import (
     Choice,
     Collection,
     Constant,
     Instance,
     Layer,
+    Loader,
     Mapping,
     Parameters,
     Steps,
@@ -25,6 +28,8 @@ from gradlint.facts.values import (
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
+
+_BATCHES = re.compile(r"loader|batches", re.IGNORECASE)
 
 UNROLL = 256
 """Iterations over known items that are gone through one by one; a longer loop is run as a repeated body."""
@@ -176,11 +181,14 @@ def any_element(it: Interpreter, iterable: Value | None) -> Value:
     if isinstance(iterable, Unknown):
         hint = last_name(iterable.hint)
         single = hint[:-1] if hint.endswith("s") else hint
-        return Unknown(single, "item", touched=iterable.touched, graph=iterable.graph)
+        shape = BATCH if _BATCHES.search(hint) else None
+        return Unknown(single, "item", touched=iterable.touched, graph=iterable.graph, shape=shape)
     if isinstance(iterable, Choice):
         return any_element(it, iterable.options[0])
     if isinstance(iterable, Tensor) and (iterable.roots or iterable.cuts):
         part = tensors.derive(it, [iterable], it.place(None), keep_form=True, hint=iterable.hint)
         ranges.item(iterable, part)
         return part
-    return it.unknown("batch", "item")
+    batch = it.unknown("batch", "item")
+    batch.shape = BATCH if isinstance(iterable, Loader) else None
+    return batch

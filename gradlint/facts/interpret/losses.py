@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts.formulas import NON_NEGATIVE, UNKNOWN
 from gradlint.facts.interpret import ranges, tensors
 from gradlint.facts.model import LossCall
+from gradlint.facts.shapes import Shape
 from gradlint.facts.values import Place, Tensor, Value, constant
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def apply(
     options = {**settings, **keywords}
     whole = constant(options.get("reduction")) == "none" or constant(options.get("reduce")) is False
     ranges.leaf(result, NON_NEGATIVE if kind in ranges.DISTANCES else UNKNOWN, UNREDUCED if whole else kind)
+    result.shape = None if whole else Shape(())
     result.divided = constant(settings.get("reduction")) == "sum"
     result.state_of = None
     if it.once("loss", place, id(function), _signature(source)):

@@ -32,6 +32,7 @@ from gradlint.facts.interpret import (
     precision,
     ranges,
     recurrences,
+    shaping,
     tensors,
 )
 from gradlint.facts.roles import interesting, last_name, loss_like, role
@@ -539,6 +540,8 @@ def _tensor(
         reshaped = tensors.derive(it, [receiver, *arguments], place, keep_form=True)
         if name in _PARTS:
             ranges.item(receiver, reshaped)
+        if name == "gather":
+            calls.record(it, "Tensor.gather", arguments, keywords, reshaped, place, discarded, receiver)
         precision.converted(it, receiver, reshaped, name, arguments, keywords)
         return recurrences.shaped(it, receiver, reshaped, name, arguments)
     if name in ("scatter", "scatter_") and receiver.made is not None:
@@ -719,7 +722,7 @@ def _unknown(
         or name in ("requires_grad_", "clone")
         or (name in names.REDUCTIONS and loss_like(receiver))
     ):
-        shaped = recurrences.shaped(it, receiver, receiver, name, arguments)
+        shaped = recurrences.shaped(it, receiver, shaping.apart(it, receiver, name), name, arguments)
         return precision.converted(it, receiver, shaped, name, arguments, keywords)
     if name in names.FUNCTIONAL_ACTIVATIONS:
         return tensors.activation(it, name.rstrip("_"), receiver, place, argument(arguments, keywords, 0, "dim"))

@@ -30,7 +30,7 @@ from gradlint.facts.formulas import (
     raised,
     summed,
 )  # fmt: skip
-from gradlint.facts.interpret import precision
+from gradlint.facts.interpret import precision, shaping
 from gradlint.facts.model import Calculation
 from gradlint.facts.values import Choice, Collection, Constant, Place, Tensor, Unknown, Value, number
 
@@ -137,6 +137,7 @@ def operation(
 ) -> None:
     """Note `result = op(*sources)` where the operation is known; in place, the first source becomes the result."""
     precision.operation(it, op, sources, result, place, keywords or {})
+    shaping.operation(it, op, sources, result, place, keywords or {})
     in_place = op.endswith("_") and not op.startswith("_")
     op = op.rstrip("_") if in_place else op
     op = _OPERATORS.get(op, op)

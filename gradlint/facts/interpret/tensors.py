@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts.events import Freeze
 from gradlint.facts.formulas import EVERYTHING, UNKNOWN
-from gradlint.facts.interpret import bootstraps, precision, ranges
+from gradlint.facts.interpret import bootstraps, precision, ranges, shaping
 from gradlint.facts.model import InPlace
 from gradlint.facts.roles import carries_graph, role
 from gradlint.facts.values import (
@@ -348,6 +348,7 @@ def layered(
     result.mystery = False if result.roots else result.mystery
     result.form = Form(form, place) if form else None
     result.dtype = precision.layered(it, kind, layer)
+    result.shape = shaping.layered(kind, layer, items[0] if items else None)
     ranges.leaf(result, EVERYTHING if form else UNKNOWN, kind)
     result.loss = None
     result.hint = ""

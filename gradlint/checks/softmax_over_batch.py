@@ -1,0 +1,67 @@
+"""GL716: a softmax over dimension 0 of an output whose dimension 0 is the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts import outputs
+from gradlint.facts.model import TrainingFacts
+from gradlint.facts.values import Layer, Operation, Tensor, Value, integer
+from gradlint.options import Options
+
+_NAMES = {"softmax": "Softmax", "log_softmax": "Log-softmax"}
+_LIKELIHOODS = frozenset({"NLLLoss", "NLLLoss2d"})
+_PASSING = frozenset({"dropout", "scale", "shift"})
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge the softmax in front of every loss, and each from which entries are picked along another dimension."""
+    seen: set[int] = set()
+    for value, used, likelihood in _uses(facts):
+        operation = _over_first(value)
+        if operation is None or not isinstance(value, Tensor) or not _batch_first(value, operation, likelihood):
+            continue
+        place = operation.subject.place if isinstance(operation.subject, Layer) else None
+        place = place or operation.place
+        if place.path == facts.path and id(operation) not in seen:
+            seen.add(id(operation))
+            shape = str(value.shape) if value.shape is not None else "(N, …)"
+            values = {"function": _NAMES[operation.kind], "dim": "0", "shape": shape, "loss": used}
+            yield Finding("softmax-over-batch", place.path, Range(*place.at), values)
+
+
+def _uses(facts: TrainingFacts) -> Iterator[tuple[Value | None, str, bool]]:
+    """What goes into a loss, or is picked from by `gather`; and whether a loss takes the classes from dimension 1."""
+    for loss in facts.losses:
+        if loss.kind != "CrossEntropyLoss" and outputs.trains(loss):
+            yield loss.input, outputs.named(facts, loss), loss.kind in _LIKELIHOODS
+    for call in facts.calls:
+        if call.name == "Tensor.gather" and integer(call.argument(0, "dim")) == 1 and call.recording is not False:
+            yield call.receiver, "gather(1, …)", False
+
+
+def _over_first(value: Value | None) -> Operation | None:
+    """The softmax over dimension 0 that gave a value directly, of a layer's output, no sequence behind it."""
+    if not isinstance(value, Tensor) or value.form is None or value.form.dim != 0 or value.place != value.form.place:
+        return None
+    operation = value.chain
+    if operation is None or operation.kind not in _NAMES:
+        return None
+    before = operation.previous
+    while before is not None and before.kind in _PASSING:
+        before = before.previous
+    if before is None or before.kind not in ("linear", "conv"):
+        return None
+    while before is not None:
+        if before.kind in ("recurrent", "attention"):
+            return None
+        before = before.previous
+    return operation
+
+
+def _batch_first(value: Tensor, operation: Operation, likelihood: bool) -> bool:
+    """Whether dimension 0 surely is the batch: there is another one for the classes."""
+    least = value.shape.least if value.shape is not None else 0
+    image = operation.previous is not None and operation.previous.kind == "conv"
+    return least >= (2 if likelihood or not image else 4)
