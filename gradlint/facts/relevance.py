@@ -10,7 +10,7 @@ import ast
 import re
 
 _TRAINING = re.compile(
-    r"backward|zero_grad|\.step\b|\bnn\.|Module\b|optim|Loss|_loss\b|cross_entropy|no_grad|requires_grad|require_grad"
+    r"backward|zero_grad|\.step\b|\bnn\.|Module\b|optim|Loss|\bloss|_loss\b|cross_entropy|no_grad|requires_grad|require_grad"
     r"|clip_grad|\.grad\b|autograd|Parameter\b|softmax|sigmoid|dropout|DataLoader|Trainer|state_dict|GradScaler|lr_sched"
     r"|\.eval\b|\.train\b|init\.|Sequential|Linear\b|parameters\(|gradlint"
 )

@@ -88,7 +88,9 @@ _OPERATORS = {
     "concat": "cat", "concatenate": "cat", "hstack": "cat", "vstack": "cat", "stack": "cat",
 }  # fmt: skip
 _LOSS_NAMES = re.compile(r"loss|criterion|objective|penalt|divergence|regulari[sz]|nll|energy", re.IGNORECASE)
-_NOTED = frozenset({"log", "log2", "log10", "sqrt", "/", "**", "acos", "asin", "where", "rsqrt"})
+_NOTED = frozenset({
+    "log", "log2", "log10", "sqrt", "/", "**", "acos", "asin", "where", "rsqrt", "softmax", "log_softmax",
+})  # fmt: skip
 """Steps that a check may ask about."""
 DISTANCES = frozenset({"MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss"})
 
@@ -285,6 +287,9 @@ def _where(op: str, sources: list[Value], keywords: dict[str, Value], place: Pla
 def _note(it: Interpreter, formula: Formula, result: Tensor | Unknown, place: Place) -> None:
     attached = isinstance(result, Tensor) and bool(result.roots)
     in_loss = any(_LOSS_NAMES.search(frame.function) for frame in it.frames)
-    signature = tuple((part.op, part.interval, tuple(inner.op for inner in part.inputs)) for part in formula.inputs)
-    if it.once("calculation", place, formula.op, signature, attached, in_loss, it.recording):
+    signature: list[object] = [(part.op, part.interval, tuple(i.op for i in part.inputs)) for part in formula.inputs]
+    chain = result.chain.previous if isinstance(result, Tensor) and result.chain is not None else None
+    if formula.op.endswith("softmax") and chain is not None:
+        signature.append(id(chain.subject))
+    if it.once("calculation", place, formula.op, tuple(signature), attached, in_loss, it.recording):
         it.facts.calculations.append(Calculation(formula, place, it.frame.function, attached, in_loss, it.recording))

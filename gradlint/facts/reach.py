@@ -1,0 +1,76 @@
+"""Calculations whose value or derivative is infinite somewhere: which matter for a loss, and which can get there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.facts.formulas import Formula
+from gradlint.facts.model import Calculation, TrainingFacts
+from gradlint.facts.values import Place
+
+_SIFTS = frozenset({"relu", "relu6", "hardtanh", "threshold", "std", "cdist"})
+"""Their backward sends a plain 0 to entries that they made 0: what is infinite behind them stays there."""
+_KEEPS = frozenset({
+    "sum", "mean", "sqrt", "item", "gather", "max", "amax", "abs", "square", "neg", "diag", "diagonal", "cat", "choice",
+})  # fmt: skip
+"""Their zeros are the zeros of their arguments."""
+_ENTRYWISE = frozenset({
+    "+", "-", "*", "/", "**", "neg", "abs", "exp", "log", "log2", "log10", "sqrt", "rsqrt", "square", "clamp", "item",
+    "choice", "relu", "tanh", "sigmoid", "reciprocal", "acos", "asin",
+})  # fmt: skip
+_DEPTH = 12
+
+
+def in_loss(facts: TrainingFacts, *operations: str) -> Iterator[Calculation]:
+    """Recorded calculations of this file that hang on parameters or stand in a function named like a loss."""
+    for calculation in facts.calculations:
+        wanted = calculation.formula.op in operations and calculation.place.path == facts.path
+        if wanted and calculation.recording is not False and (calculation.attached or calculation.in_loss):
+            yield calculation
+
+
+def zero(formula: Formula) -> bool:
+    """Whether a value can be 0 as far as its range is known, and nothing may have replaced its zeros."""
+    interval = formula.interval
+    return interval.known and interval.non_negative and interval.contains(0.0) and not _replaced(formula)
+
+
+def _replaced(formula: Formula, depth: int = _DEPTH) -> bool:
+    unseen = any(not part.interval.known for part in formula.inputs)
+    if formula.op in ("where", "masked_fill") or (formula.op == "maximum" and unseen):
+        return True
+    return depth > 0 and any(_replaced(part, depth - 1) for part in formula.inputs)
+
+
+def sifted(formula: Formula, depth: int = _DEPTH) -> bool:
+    """Whether every zero of a value comes from an operation whose backward stops what is infinite behind it."""
+    if formula.op in _SIFTS:
+        return True
+    if depth == 0 or not formula.inputs:
+        return False
+    if formula.op in _KEEPS or (formula.op == "**" and (formula.number or 0.0) > 0):
+        return all(sifted(part, depth - 1) for part in formula.inputs)
+    if formula.op == "+":
+        return all(sifted(part, depth - 1) for part in formula.inputs if part.interval.contains(0.0))
+    if formula.op in ("*", "/"):
+        return any(sifted(part, depth - 1) for part in formula.inputs[: 1 if formula.op == "/" else 2])
+    return False
+
+
+def under_where(facts: TrainingFacts) -> set[Place]:
+    """Places of the steps that make the entries of a branch of `torch.where`."""
+    found: set[Place] = set()
+    for calculation in facts.calculations:
+        if calculation.formula.op == "where":
+            steps = [step for branch in calculation.formula.inputs[1:] for step in entries(branch)]
+            found.update(step.place for step in steps if step.place is not None)
+    return found
+
+
+def entries(formula: Formula, depth: int = _DEPTH) -> Iterator[Formula]:
+    """A formula and the steps below it that work entry by entry."""
+    if formula.op in _ENTRYWISE:
+        yield formula
+        if depth > 0:
+            for part in formula.inputs:
+                yield from entries(part, depth - 1)
