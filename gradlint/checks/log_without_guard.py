@@ -1,0 +1,24 @@
+"""GL706: the logarithm of a value that can be exactly 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts import reach, spelling
+from gradlint.facts.model import TrainingFacts
+from gradlint.options import Options
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge every logarithm in the loss path by the range of its argument."""
+    guarded = reach.under_where(facts)
+    seen = set()
+    for calculation in reach.in_loss(facts, "log", "log2", "log10"):
+        place, formula = calculation.place, calculation.formula
+        argument = formula.inputs[0]
+        if place in seen or place in guarded or not reach.zero(argument):
+            continue
+        seen.add(place)
+        values = {"expression": spelling.spelled(facts, place, formula.op), "range": str(argument.interval)}
+        yield Finding("log-without-guard", place.path, Range(*place.at), values)
