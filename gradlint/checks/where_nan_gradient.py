@@ -1,0 +1,36 @@
+"""GL708: a branch of `torch.where` whose masked entries have an infinite derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.diagnostics import Finding, Range
+from gradlint.facts import reach, spelling
+from gradlint.facts.formulas import Formula
+from gradlint.facts.model import TrainingFacts
+from gradlint.options import Options
+
+
+def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
+    """Judge every branch of every `where` in the loss path."""
+    seen = set()
+    for calculation in reach.in_loss(facts, "where"):
+        place = calculation.place
+        steps = [step for branch in calculation.formula.inputs[1:] for step in reach.entries(branch)]
+        unsafe = next((step for step in steps if _unsafe(step)), None)
+        if unsafe is None or place in seen:
+            continue
+        seen.add(place)
+        at = unsafe.place
+        expression = spelling.spelled(facts, at, unsafe.op) if at is not None else unsafe.op
+        yield Finding("where-nan-gradient", place.path, Range(*place.at), {"expression": expression, "point": 0})
+
+
+def _unsafe(step: Formula) -> bool:
+    """Whether the derivative of a step is infinite at a 0 that its argument can take."""
+    argument = step.inputs[-1] if step.op == "/" else step.inputs[0] if step.inputs else step
+    if step.op == "**" and (step.number is None or step.number >= 1):
+        return False
+    if step.op not in ("log", "log2", "log10", "sqrt", "rsqrt", "**", "/", "reciprocal"):
+        return False
+    return reach.zero(argument) and not reach.sifted(argument)
