@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
 
 _SIZED = frozenset({"zeros", "ones", "rand", "randn", "empty"})
-_SAME = FUNCTIONAL_ACTIVATIONS | {
+_SAME = (FUNCTIONAL_ACTIVATIONS - {"glu"}) | {
     "sin", "cos", "tan", "exp", "log", "log1p", "sqrt", "abs", "square", "neg", "clamp", "dropout", "detach", "clone",
     "float", "double", "half", "to", "cuda", "cpu", "contiguous", "type", "bfloat16", "**", "pow", "cumsum", "long",
     "sign", "round", "floor", "ceil", "requires_grad_", "zeros_like", "ones_like", "rand_like", "randn_like",
@@ -36,6 +36,7 @@ _REDUCE = frozenset({
     "sum", "mean", "max", "min", "amax", "amin", "argmax", "argmin", "prod", "std", "var", "norm", "median",
     "logsumexp",
 })  # fmt: skip
+_RESHAPING_IN_PLACE = frozenset({"unsqueeze_", "squeeze_", "t_", "transpose_", "resize_", "swapaxes_", "set_"})
 _BINARY = frozenset({"+", "-", "*", "/", "add", "sub", "mul", "div", "maximum", "minimum"})
 
 
@@ -58,6 +59,9 @@ def operation(
         return
     if op in ("gather", "scatter") and len(sources) > 1:
         _learn(sources[0], keywords.get("dim", sources[1]))
+    first = sources[0] if sources else None
+    if op in _RESHAPING_IN_PLACE and isinstance(first, (Tensor, Unknown)):
+        first.shape = _shape(op[:-1], sources, keywords)
     if any(result is source for source in sources):
         return
     result.shape = _shape(op, sources, keywords)
