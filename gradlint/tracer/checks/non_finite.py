@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from gradlint.tracer.answers import confirmed
@@ -26,13 +27,23 @@ def find(evidence: Evidence) -> Iterator[Observation]:
         )
         place = broken["called"] or broken["constructed"]
         yield from observation(evidence, "non-finite", place, confirmed(told, count, UNIT, 0.0), layer=name)
-    elif made is not None:
+    elif made is not None and _spreads(evidence):
         node = evidence.nodes.get(made["node"])
         name = made["node"] if node is None else node["fqn"] if node["kind"] == "module" else node["class_name"]
         place = made["place"] or (None if node is None else node["called"] or node["constructed"])
         source = "though its own input was finite" if made["input_finite"] else "first seen here"
         told = f"the output of `{name}` holds {made['count']} NaN or infinite values, {source}"
         yield from observation(evidence, "non-finite", place, confirmed(told, made["count"], UNIT, 0.0), layer=name)
+
+
+def _spreads(evidence: Evidence) -> bool:
+    """Whether a loss or a gradient at an OptimizerStep is not finite, or no loss was seen at all.
+
+    An infinity that a softmax or a maximum takes up, as attention masks do with -inf, is meant.
+    """
+    losses = [item["value"] for item in (*evidence.backwards, *evidence.record["losses"]) if item["value"] is not None]
+    gradients = [step["grad_nonfinite"] for parameter in evidence.trainable() for step in parameter["steps"]]
+    return not losses or any(gradients) or not all(map(math.isfinite, losses))
 
 
 def _first_broken_gradient(evidence: Evidence) -> Node | None:
