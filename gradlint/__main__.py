@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 GARBAGE = 100_000
@@ -10,11 +11,22 @@ GARBAGE = 100_000
 
 def main(arguments: list[str] | None = None) -> int:
     """Run gradlint and return its exit code."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
-        return _run(sys.argv[1:] if arguments is None else arguments)
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("gradlint: interrupted", file=sys.stderr)
         return 130
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # a reader that has seen enough is no reason to complain
+            print(f"gradlint: the output cannot be written: {error.strerror or error}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
 
 
 def _run(arguments: list[str]) -> int:
@@ -23,7 +35,6 @@ def _run(arguments: list[str]) -> int:
     answer = replay.find(arguments)
     if answer is not None:
         sys.stdout.write(answer[0])
-        sys.stdout.flush()
         return answer[1]
     from gradlint import quick
 

@@ -31,8 +31,12 @@ def load(path: Path) -> Counter[Key]:
         return Counter({(item["file"], item["code"], item["line"]): int(item["count"]) for item in data["findings"]})
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such baseline; `gradlint baseline create` makes one") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: not a baseline: {type(error).__name__}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"{path}: is not a baseline that `gradlint baseline` wrote") from None
 
 
 def save(path: Path, accepted: Counter[Key]) -> None:

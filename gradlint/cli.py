@@ -51,8 +51,12 @@ def run(arguments: Sequence[str]) -> int:
     except GradlintError as error:
         print(f"gradlint: {error}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as ending:  # how argparse ends after --help
+        return int(ending.code or 0)
+    except OSError as error:
+        if not error.filename:  # it is about the output
+            raise
+        print(f"gradlint: {error.filename}: {error.strerror or error}", file=sys.stderr)
         return 2
     except Exception as error:
         if "--verbose" in arguments or "-v" in arguments:

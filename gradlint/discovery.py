@@ -79,7 +79,7 @@ class Discovery:
                 continue
             if is_folder:
                 yield from self._walk(path, specs)
-            elif entry.is_file():
+            elif os.path.isfile(path):  # of an entry, a link that leads to itself is an error
                 yield path
 
     def _gitignores_above(self, folder: str) -> list[tuple[str, GitIgnoreSpec]]:

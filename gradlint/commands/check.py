@@ -218,6 +218,8 @@ def _cache(options: argparse.Namespace) -> Cache | None:
 def _buffers(options: argparse.Namespace) -> dict[str, str | bytes]:
     if STDIN not in options.paths:
         return {}
+    if sys.stdin is None:
+        raise UsageError("-: stdin is closed")
     data = sys.stdin.buffer.read()
     return {options.stdin_filename or NAMELESS: data}
 

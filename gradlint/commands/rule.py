@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from gradlint.catalog import Catalog, plain
+from gradlint.catalog import Catalog, RuleSpec, plain
 from gradlint.cli import Parser
 from gradlint.commands._options import add_configuration, finder
 from gradlint.errors import UsageError
 from gradlint.page import index, page, state
-from gradlint.selection import Selector, resolve
+from gradlint.selection import match, suggestion
 
 
 def build() -> Parser:
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     if not options.rules and not options.all:
         raise UsageError("name a rule, as in `gradlint rule GL101`, or pass --all")
     catalog = Catalog(Path(folder) for folder in finder(options).settings("").extend_rules)
-    chosen = {rule.name: rule for word in options.rules for rule in resolve(Selector(word, "--rule"), catalog.rules)}
+    chosen = {rule.name: rule for word in options.rules for rule in _named(word, catalog)}
     rules = list(catalog.rules.values()) if options.all else list(chosen.values())
     if options.output_format == "json":
         print(json.dumps([plain(rule) for rule in rules], indent=2, ensure_ascii=False))
@@ -41,3 +41,12 @@ def main(arguments: list[str]) -> int:
     else:
         print("\n\n".join(page(rule, catalog) for rule in rules))
     return 0
+
+
+def _named(word: str, catalog: Catalog) -> list[RuleSpec]:
+    """The rules a word stands for; a removed one has a page too."""
+    found = match(word, catalog.rules)
+    if not found:
+        known = [text for rule in catalog.rules.values() for text in (rule.code, rule.name, rule.family)]
+        raise UsageError(f"unknown rule `{word}`{suggestion(word, known)}")
+    return found
