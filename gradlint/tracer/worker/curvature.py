@@ -1,29 +1,45 @@
 """lr · λmax by power iteration on Hessian-vector products of the user's own loss, just before its own backward.
 
 λmax is the eigenvalue of the Hessian that is largest in magnitude (for the Adam family of D^-½ H D^-½ with D = √v̂ + ε,
-v̂ from the optimizer's state). Twelve iterations; needs double backward, so fused attention and recurrent kernels are
-switched off when curvature is asked for. On a quadratic, descent diverges above 2, heavy ball above 2 + 2·momentum.
+v̂ from the optimizer's state). At most twelve iterations or ten seconds, fewer once the estimate stands still: it grows
+towards λmax from below. Needs double backward, so fused attention and recurrent kernels are switched off when curvature
+is asked for. On a quadratic, descent diverges above 2, heavy ball above 2 + 2·momentum.
 """
 
 from __future__ import annotations
 
+import functools
+import time
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
+    from .patches import Patches
     from .recorder import OptimizerState, Recorder
 
 _ITERATIONS = 12
+_FEWEST = 4
+_STANDSTILL = 0.01
+_SECONDS = 10.0
 
 
-def plain_kernels() -> None:
-    """Only kernels that can be differentiated twice."""
-    torch.backends.mkldnn.enabled = False
-    torch.backends.cudnn.enabled = False
+def plain_kernels(patches: Patches) -> None:
+    """Attention and recurrent layers only by kernels that can be differentiated twice; convolutions always can."""
     if hasattr(torch.backends.cuda, "enable_flash_sdp"):
         torch.backends.cuda.enable_flash_sdp(False)
         torch.backends.cuda.enable_mem_efficient_sdp(False)
+    for kind in (torch.nn.RNN, torch.nn.LSTM, torch.nn.GRU):
+        patches.set(kind, "forward", _unfused(kind.forward))
+
+
+def _unfused(original: Any) -> Any:
+    @functools.wraps(original)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
+            return original(*args, **kwargs)
+
+    return forward
 
 
 class Curvature:
@@ -91,7 +107,10 @@ class Curvature:
         vector = [torch.randn(p.shape, generator=generator).to(p) for p in held]
         value, change = 0.0, float("inf")
         count = 0
-        while count < _ITERATIONS:
+        end = time.monotonic() + _SECONDS
+        while count < _ITERATIONS and (count < 1 or time.monotonic() < end):
+            if count >= _FEWEST and change < _STANDSTILL:
+                break
             count += 1
             length = float(_length(vector))
             if length == 0.0:

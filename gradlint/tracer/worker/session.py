@@ -104,7 +104,7 @@ class Session:
         if "curvature" in request["measure"]:
             from .curvature import plain_kernels
 
-            plain_kernels()
+            plain_kernels(patches)
         bare = request["mode"] == "bare"
         cuda = torch.cuda.is_available() and request["device"] != "cpu"
         if not cuda:
