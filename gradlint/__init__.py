@@ -13,16 +13,17 @@ if TYPE_CHECKING:
 
     from gradlint.api import lint_paths as lint_paths
     from gradlint.api import lint_source as lint_source
+    from gradlint.api import trace as trace
     from gradlint.diagnostics import Diagnostic as Diagnostic
 
 __version__ = "0.1.0"
 
-__all__ = ["Diagnostic", "__version__", "lint_paths", "lint_source"]
+__all__ = ["Diagnostic", "__version__", "lint_paths", "lint_source", "trace"]
 
 
 def __getattr__(name: str) -> Any:
     """Import a part of the library when it is first asked for, so that the command starts with none of it."""
-    if name in ("lint_source", "lint_paths"):
+    if name in ("lint_source", "lint_paths", "trace"):
         from gradlint import api
 
         return getattr(api, name)

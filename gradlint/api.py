@@ -1,10 +1,11 @@
-"""The library: what the command does, as two functions."""
+"""The library: what the command does, as three functions."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from gradlint.config import Finder
 from gradlint.diagnostics import Diagnostic
@@ -33,11 +34,36 @@ def lint_paths(
     return _lint([os.fspath(path) for path in paths], {}, config)
 
 
+def trace(
+    script: str | os.PathLike[str],
+    *,
+    config: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> list[Diagnostic]:
+    """Lint a script, run it for a few steps, and give each finding that was measured its verdict.
+
+    This runs the script's code, in a child process and a copy of its folder. `settings` are keys of the `[trace]` table
+    and win over the configuration's. Raises GradlintError if the script could not be traced, MissingExtraError without
+    the extra `trace`.
+    """
+    from gradlint.judging import judge, scripts
+
+    path = os.fspath(script)
+    scripts([path])
+    engine = _engine({}, config)
+    survey = engine.survey([path])
+    report = Joiner(engine, survey, Sources()).report()
+    chosen = {**engine.settings(path).trace, "quiet": True, **(settings or {})}
+    problems = [*survey.problems, *judge(engine, survey, report, chosen, None).problems]
+    if problems:
+        raise GradlintError("; ".join(dict.fromkeys(problems)))
+    return report.diagnostics
+
+
 def _lint(
     paths: list[str], buffers: Mapping[str, str | bytes], config: str | os.PathLike[str] | None
 ) -> list[Diagnostic]:
-    only = Path(config).absolute() if config is not None else None
-    engine = Engine(Finder(only=only), buffers=buffers)
+    engine = _engine(buffers, config)
     files, problems = engine.discover(paths)
     survey = engine.survey(files)
     report = Joiner(engine, survey, Sources(buffers)).report()
@@ -45,3 +71,8 @@ def _lint(
     if problems:
         raise GradlintError("; ".join(problems))
     return report.diagnostics
+
+
+def _engine(buffers: Mapping[str, str | bytes], config: str | os.PathLike[str] | None) -> Engine:
+    only = Path(config).absolute() if config is not None else None
+    return Engine(Finder(only=only), buffers=buffers)

@@ -132,10 +132,10 @@ def _run(options: argparse.Namespace, note: Callable[[str], None], recorder: rep
         problems += _deliver(fixed, options, buffers)
     failing = None
     if options.trace:
-        from gradlint.commands import _traced
+        from gradlint import judging
 
         chosen = {**settings.trace, "quiet": options.quiet or settings.trace.get("quiet", False)}
-        judged = _traced.judge(engine, survey, report, chosen, options.fail_on)
+        judged = judging.judge(engine, survey, report, chosen, options.fail_on)
         problems += judged.problems
         failing = judged.failing
     if settings.baseline:
@@ -171,7 +171,7 @@ def _check_trace(options: argparse.Namespace) -> None:
         return
     if options.diff:
         raise UsageError("--trace runs what is on disk: it does not go with --diff")
-    from gradlint.commands._traced import scripts
+    from gradlint.judging import scripts
 
     scripts(options.paths)
 

@@ -25,9 +25,9 @@ def main(arguments: list[str]) -> int:
     find = finder(defaults())
 
     def lint(script: str) -> Static:
-        from gradlint.commands._traced import static
         from gradlint.engine import Engine
         from gradlint.join import Joiner
+        from gradlint.judging import static
         from gradlint.report import Sources
 
         engine = Engine(find)
