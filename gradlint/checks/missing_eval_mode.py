@@ -5,33 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts import relations
 from gradlint.facts.evaluation import Evaluation, covers, evaluations, mode_layers
-from gradlint.facts.events import Backward, Escape, Event, Forward, ModeSwitch, walk
+from gradlint.facts.events import Backward, ModeSwitch, walk
 from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.protocol import Machine, State
-from gradlint.facts.values import Value
+from gradlint.facts.modes import TrainMode
 from gradlint.options import Options
-
-
-class _Mode(Machine):
-    """A module is built in train mode; eval(), or code that cannot be seen, may change that."""
-
-    start = "train"
-
-    def __init__(self, module: Value, forward: Forward) -> None:
-        super().__init__()
-        self.module, self.forward = module, forward
-
-    def on(self, state: State, event: Event) -> State:
-        if isinstance(event, ModeSwitch) and (covers(event.module, self.module) or covers(self.module, event.module)):
-            return {True: "train", False: "eval", None: "unknown"}[event.training]
-        if isinstance(event, Escape) and relations.takes(event, self.module):
-            return "unknown"
-        if event is self.forward:
-            self.report(event, "bad" if state == "train" else "ok", event)
-        return state
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
@@ -39,7 +18,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     for evaluation in evaluations(facts):
         if modules.mode_dependent(evaluation.module) is not True or _left_to_caller(facts, evaluation):
             continue
-        for judgement in _Mode(evaluation.module, evaluation.first).run(evaluation.run.tree):
+        for judgement in TrainMode(evaluation.module, evaluation.first).run(evaluation.run.tree):
             if judgement.verdict == "sure" or (judgement.verdict == "maybe" and options.strict):
                 place = judgement.origin.place
                 layers = mode_layers(evaluation.module) or ""

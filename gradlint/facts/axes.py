@@ -8,14 +8,14 @@ sample, a convolution's first axis is the batch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gradlint.facts import code
 from gradlint.facts.interpret.expressions import text_of
 from gradlint.facts.model import ModuleDef, TrainingFacts
 from gradlint.facts.torch_names import ACTIVATIONS, ATTENTION, CONVOLUTIONS, FUNCTIONAL_ACTIVATIONS, RECURRENT
-from gradlint.facts.values import Choice, Constant, FunctionValue, Instance, Layer, constant
+from gradlint.facts.values import Choice, Collection, Constant, FunctionValue, Instance, Layer, Value, constant, integer
 
 _SEQUENCES = (RECURRENT - {"RNNCell", "LSTMCell", "GRUCell", "RNNBase"}) | ATTENTION
 _FLAG_AT = {
@@ -57,12 +57,17 @@ class Use:
 
 @dataclass(slots=True, eq=False)
 class _Tensor:
-    """Its first three axes, None where unknown; `made` of the code itself; `sequence`: a layer's output."""
+    """Its first three axes, None where unknown.
+
+    `made`: by the code itself; `sequence`: a layer's output; `certain`: surely of rank three or more; `single`: each
+    channel has one value a sample.
+    """
 
     axes: list[Axis | None]
     made: bool = False
     sequence: bool = False
     certain: bool = False
+    single: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -81,9 +86,10 @@ class _Last:
 class _Reader:
     """Reads one forward, statement by statement; branches count for what they do, not for what they leave behind."""
 
-    instance: Instance
+    attributes: dict[str, Value]
     names: dict[str, Any]
     uses: list[Use] = field(default_factory=list)
+    norms: list[tuple[Layer, Axis]] = field(default_factory=list)
 
     # Statements
 
@@ -209,7 +215,19 @@ class _Reader:
             return _Tensor([b, a, None], tensor.made)
         if name == "flatten" and numbers == [2]:
             return _Tensor([a, b, None], tensor.made, certain=True)
+        if name in ("view", "reshape", "flatten", "mean", "amax"):
+            return _Tensor([a, None, None], single=True) if self.one_row_a_sample(tensor, name, expr) else None
         return None
+
+    def one_row_a_sample(self, tensor: _Tensor, name: str, expr: code.Call) -> bool:
+        """`x.flatten(1)`, `x.view(x.size(0), -1)`, `x.mean((2, 3))`."""
+        given = [argument.value for argument in expr.arguments]
+        if name in ("view", "reshape"):
+            return len(given) == 2 and self.read(given[0]) is tensor.axes[0] and _whole(given[1]) == -1
+        if name == "flatten":
+            return len(given) == 1 and _whole(given[0]) == 1
+        dims = given[0] if given else None
+        return isinstance(dims, code.Sequence) and [_whole(i) for i in dims.items] in ([2, 3], [-2, -1], [-1, -2])
 
     def joined(self, expr: code.Call, given: list[Any]) -> Any:
         """`torch.cat([token, x], dim=1)`: a token for each sample is as many rows as the batch has."""
@@ -229,7 +247,7 @@ class _Reader:
 
     def layer(self, func: Any) -> Layer | None:
         own = isinstance(func, code.Attribute) and isinstance(func.base, code.Name) and func.base.name == "self"
-        value = self.instance.attributes.get(func.name) if own else None
+        value = self.attributes.get(func.name) if own else None
         if isinstance(value, Choice):
             value = value.options[0] if len({getattr(o, "kind", "") for o in value.options}) == 1 else None
         return value if isinstance(value, Layer) and value.kind.startswith("torch.nn.") else None
@@ -240,7 +258,17 @@ class _Reader:
             source = _Tensor([None, None, None])
         if layer.name in _SEQUENCES:
             return self.sequence(layer, source, given, expr)
+        if "BatchNorm" in layer.name and source.single and source.axes[0] is not None:
+            self.norms.append((layer, source.axes[0]))
+            return source
         if layer.name in _LAST_AXIS:
+            # Behind a Linear, batch-norm takes (batch, channels): with a third axis, the sizes would not fit.
+            return replace(source, single=True) if layer.name == "Linear" and not source.certain else source
+        if layer.name in ("AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d") and _one_position(layer, 0):
+            return _Tensor([source.axes[0], None, None], single=True)
+        if layer.name == "Flatten" and not layer.arguments and not layer.keywords:
+            return _Tensor([source.axes[0], None, None], single=True)
+        if layer.name in CONVOLUTIONS and source.single and _one_position(layer, 2):
             return source
         if layer.name == "Embedding":
             return _Tensor([*source.axes[:2], None], certain=source.certain)
@@ -281,6 +309,24 @@ class _Reader:
             size.batch = size.batch or Evidence(text_of(expr), expr.at[0] if expr.at else 0)
 
 
+def single_norm(module: Value) -> Layer | None:
+    """The first batch-norm of a module that normalises over the rows of its first input alone, one value a row."""
+    rows = Axis()
+    batch = _Tensor([rows, Axis(), Axis()])
+    if isinstance(module, Layer):
+        reader = _Reader({}, {})
+        reader.applied(module, [batch], {}, code.Call(code.Name("", None), [], None))
+    elif isinstance(module, Instance):
+        method = _forward(module)
+        if method is None or len(method.parameters) < 2:
+            return None
+        reader = _Reader(module.attributes, {method.parameters[1].name: batch})
+        reader.block(method.body)
+    else:
+        return None
+    return next((norm for norm, axis in reader.norms if axis is rows), None)
+
+
 @dataclass(frozen=True, eq=False)
 class Mismatch:
     """A layer whose batch axis is the one that the code takes for time, or the reverse."""
@@ -304,14 +350,26 @@ def mismatches(facts: TrainingFacts) -> Iterator[Mismatch]:
 
 
 def _uses(module: ModuleDef) -> list[Use]:
-    hit = module.cls.find("forward")
-    method = hit[0].node if hit is not None and isinstance(hit[0], FunctionValue) else None
-    if not isinstance(method, code.Function):
+    method = _forward(module.instance)
+    if method is None:
         return []
     names = {p.name: _Tensor([Axis(), Axis(), Axis()]) for p in method.parameters[1:] if not p.star}
-    reader = _Reader(module.instance, dict(names))
+    reader = _Reader(module.instance.attributes, dict(names))
     reader.block(method.body)
     return reader.uses
+
+
+def _forward(module: Instance) -> code.Function | None:
+    hit = module.cls.find("forward")
+    method = hit[0].node if hit is not None and isinstance(hit[0], FunctionValue) else None
+    return method if isinstance(method, code.Function) else None
+
+
+def _one_position(layer: Layer, place: int) -> bool:
+    """Whether an adaptive pool leaves, or a convolution looks at, one position."""
+    given = layer.argument(place, "kernel_size" if layer.name in CONVOLUTIONS else "output_size")
+    sizes = given.items if isinstance(given, Collection) else [given]
+    return all(integer(size) == 1 for size in sizes)
 
 
 def _batch_first(layer: Layer) -> bool | None:
