@@ -10,6 +10,7 @@ from gradlint.facts.events import Backward, Forward, Node, OptimizerStep, Run, w
 from gradlint.facts.feeding import Meal, meals
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
+from gradlint.facts.training_step import repeated
 from gradlint.facts.values import Optimizer, Value
 from gradlint.options import Options
 
@@ -18,20 +19,20 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Report steps in a loop that find nothing on any path."""
     seen: set[object] = set()
     for run in facts.runs:
-        for meal in meals(run):
-            if meal.step.place not in seen and _starves(run, meal):
+        for meal in meals(facts, run):
+            if meal.step.place not in seen and _starves(facts, run, meal):
                 seen.add(meal.step.place)
                 values = {"optimizer": facts.name_of(meal.step.optimizer, "optimizer")}
                 yield Finding("missing-backward", meal.step.place.path, Range(*meal.step.place.at), values)
 
 
-def _starves(run: Run, meal: Meal) -> bool:
+def _starves(facts: TrainingFacts, run: Run, meal: Meal) -> bool:
     optimizer, closure = meal.step.optimizer, meal.step.closure
     if "empty" not in meal.kinds or not meal.kinds <= {"empty", "unknown"} or closure is not None:
         return False
     if isinstance(optimizer, Optimizer) and optimizer.closure:
         return False
-    around = repeats_around(run.tree, meal.step)
+    around = repeats_around(repeated(facts, run), meal.step)
     return bool(around) and _trains(around[0].body, optimizer)
 
 

@@ -22,6 +22,7 @@ from gradlint.facts.events import (
 )  # fmt: skip
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
+from gradlint.facts.training_step import repeated
 from gradlint.facts.values import Manager, Optimizer, Tensor, Unknown, Value
 from gradlint.options import Options
 
@@ -140,7 +141,7 @@ def _judge(facts: TrainingFacts, run: Run, optimizer: Value, options: Options) -
         return
     if isinstance(optimizer, Unknown) and optimizer.origin == "item":
         return
-    for judgement in _Clearing(optimizer).run(run.tree):
+    for judgement in _Clearing(optimizer).run(repeated(facts, run)):
         by_hand = isinstance(judgement.origin, ManualUpdate)
         if judgement.verdict == "sure" or (judgement.verdict == "maybe" and options.strict):
             place, stale = judgement.origin.place, judgement.bad[0].place

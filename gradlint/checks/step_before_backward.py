@@ -14,7 +14,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Report steps that the previous iteration's gradients never reach, because they are cleared in between."""
     seen: set[object] = set()
     for run in facts.runs:
-        for meal in meals(run):
+        for meal in meals(facts, run):
             if (
                 "early" not in meal.kinds
                 or meal.kinds & {"fed", "wiped"}

@@ -14,7 +14,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Report the clears of steps that never find anything but wiped gradients."""
     seen: set[object] = set()
     for run in facts.runs:
-        for meal in meals(run):
+        for meal in meals(facts, run):
             if meal.kinds != {"wiped"} or meal.clear is None or meal.backward is None or meal.clear.place in seen:
                 continue
             seen.add(meal.clear.place)

@@ -23,7 +23,9 @@ from gradlint.facts.events import (
     repeats,
     walk,
 )  # fmt: skip
+from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
+from gradlint.facts.training_step import repeated
 from gradlint.facts.values import Manager, Optimizer, Unknown, Value
 
 
@@ -115,7 +117,7 @@ class _Feeding(Machine):
         return state
 
 
-def meals(run: Run) -> list[Meal]:
+def meals(facts: TrainingFacts, run: Run) -> list[Meal]:
     """What the steps of a run find, one entry for each step of an optimizer that can be told from others."""
     found: list[Meal] = []
     stepped = dict.fromkeys(e.optimizer for e in walk(run.tree) if isinstance(e, OptimizerStep))
@@ -124,8 +126,9 @@ def meals(run: Run) -> list[Meal]:
             continue
         if isinstance(optimizer, Optimizer) and (not optimizer.known or optimizer.managed == "deepspeed"):
             continue
-        machine = _Feeding(optimizer, run.tree)
-        machine.run(run.tree)
+        tree = repeated(facts, run)
+        machine = _Feeding(optimizer, tree)
+        machine.run(tree)
         if not machine.overflowed:
             found.extend(machine.meals.values())
     return found

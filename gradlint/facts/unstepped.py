@@ -21,6 +21,7 @@ from gradlint.facts.frozen import frozen
 from gradlint.facts.handed import handed
 from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.training_step import repeated
 from gradlint.facts.uncalled import uncalled
 from gradlint.facts.values import Instance, Layer, Optimizer, Scheduler, Tensor
 
@@ -55,7 +56,7 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
     built = dict.fromkeys(e.value for e in events if isinstance(e, Construct) and isinstance(e.value, Optimizer))
     places = {o.place for o in stepped if isinstance(o, Optimizer)}
     for run in facts.runs:
-        inside = [e for loop in repeats(run.tree) for e in walk(loop.body) if isinstance(e, Backward)]
+        inside = [e for loop in repeats(repeated(facts, run)) for e in walk(loop.body) if isinstance(e, Backward)]
         for optimizer in built:
             assert isinstance(optimizer, Optimizer)
             if (
