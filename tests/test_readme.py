@@ -7,6 +7,8 @@ from pathlib import Path
 
 from conftest import ROOT, Run
 
+from gradlint.catalog import Catalog
+from gradlint.cli import COMMANDS
 from gradlint.config import load
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -54,6 +56,28 @@ def test_exactly_two_commands() -> None:
 
 
 def test_every_format_and_option_exists(project: Path, gradlint: Run) -> None:
-    known = gradlint("check", "--help").stdout + gradlint("clean", "--help").stdout
+    known = "".join(gradlint(command, "--help").stdout for command in COMMANDS)
     for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)):
         assert option in known, option
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", line[3:].lower()).replace(" ", "-")
+        for line in README.splitlines()
+        if line.startswith("## ")
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= headings
+
+
+def test_files_it_names_are_there() -> None:
+    named = re.findall(r"`((?:editors|tests|examples|docs|rules)/[\w./-]+)`", README)
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_rules_it_names_exist() -> None:
+    rules = Catalog().rules.values()
+    assert set(re.findall(r"GL\d{3}", README)) - {"GL990"} <= {rule.code for rule in rules}
