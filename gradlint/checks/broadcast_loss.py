@@ -15,7 +15,7 @@ from gradlint.facts.shapes import Shape, crossed, crossing
 from gradlint.facts.values import Place, Value
 from gradlint.options import Options
 
-_AROUND = frozenset({"mean", "nanmean", "sum", "sqrt", "+", "*", "/", "choice"})
+_AROUND = frozenset({"mean", "nanmean", "sum", "sqrt", "neg", "+", "-", "*", "/", "choice"})
 _DISTANCES = frozenset({"**", "square", "abs", "*"})
 
 

@@ -35,6 +35,13 @@ TEXT_OPERATORS: dict[str, tuple[str, str]] = {
         r"nn\.(CrossEntropyLoss|MSELoss|BCEWithLogitsLoss|SmoothL1Loss)\(\)",
         r'nn.\1(reduction="none")',
     ),
+    "fp16-mask": (r"torch\.finfo\([\w.]+\)\.min", "-1e9"),
+    "fp16-eps": (r"(\+ |clamp\(min=)1e-4\)", r"\g<1>1e-8)"),
+    "drop-squeeze": (r"\.squeeze\(-?1\)|\[\.\.\., 0\]|, keepdim=True", ""),
+    "softmax-over-batch": (r"((?:log_softmax|LogSoftmax)\(.*?)dim=-?1\)", r"\g<1>dim=0)"),
+    "logits-as-probabilities": (r"(Categorical|Bernoulli)\(logits=", r"\1("),
+    "probabilities-as-logits": (r"(Categorical|Bernoulli)\(probs=", r"\1(logits="),
+    "sample-for-rsample": (r"\.rsample\(\)", ".sample()"),
     "drop-training-flag": (r", training=self\.training\)", ")"),
     "drop-shuffle": (r", shuffle=True", ""),
     "keep-graph": (r"(\+= loss|append\(loss)\.(?:item|detach)\(\)", r"\1"),
@@ -62,6 +69,7 @@ def mutants(script: Script) -> Iterator[Mutant]:
         _constant_weights,
         _squash_forward,
         _swap_arguments,
+        _regress_classes,
         _modes,
         _drop_no_grad,
     ):
@@ -281,7 +289,8 @@ def _squash_sequential(script: Script, operator: str, squashing: str) -> Iterato
             yield script.edit().replace(last, f"{script.segment(last)}, {layer}").mutant(operator, last.lineno)
 
 
-def _swap_arguments(script: Script) -> Iterator[Mutant]:
+def _classifying(script: Script) -> Iterator[ast.Call]:
+    """The first loss on class indices of each line."""
     seen: set[int] = set()
     for node in script.nodes(ast.Call):
         assert isinstance(node, ast.Call)
@@ -289,9 +298,22 @@ def _swap_arguments(script: Script) -> Iterator[Mutant]:
         built = ast.unparse(node.func) in ("criterion", "loss_fn") and "CrossEntropyLoss" in script.text
         if (named or built) and len(node.args) == 2 and node.lineno not in seen:
             seen.add(node.lineno)
-            first, second = (script.segment(argument) for argument in node.args)
-            edit = script.edit().replace(node, f"{ast.unparse(node.func)}({second}, {first})")
-            yield edit.mutant("swap-arguments", node.lineno)
+            yield node
+
+
+def _swap_arguments(script: Script) -> Iterator[Mutant]:
+    for node in _classifying(script):
+        first, second = (script.segment(argument) for argument in node.args)
+        edit = script.edit().replace(node, f"{ast.unparse(node.func)}({second}, {first})")
+        yield edit.mutant("swap-arguments", node.lineno)
+
+
+def _regress_classes(script: Script) -> Iterator[Mutant]:
+    for node in _classifying(script):
+        output, label = (script.segment(argument) for argument in node.args)
+        target = f"torch.nn.functional.one_hot({label}).float()"
+        edit = script.edit().replace(node, f"torch.nn.functional.mse_loss({output}, {target})")
+        yield edit.mutant("regress-classes", node.lineno)
 
 
 def _modes(script: Script) -> Iterator[Mutant]:

@@ -572,7 +572,8 @@ def _tensor(
         result.attribute = "log_prob"
     if name in names.REDUCTIONS:
         result.loss = receiver.loss
-        if name in ("max", "min") and (arguments or keywords):
+        pairwise = bool(arguments) and isinstance(arguments[0], Tensor)
+        if name in ("max", "min") and (arguments or keywords) and not pairwise:
             return Collection("tuple", [result, tensors.cut(it, result, f"non-differentiable {name} indices", place)])
         if name == "mean":
             result.divided = True
