@@ -139,9 +139,7 @@ OPTIMIZER_PREFIXES = (
     "prodigyopt.Prodigy", "dadaptation.", "pytorch_optimizer.", "torch_xla.amp.syncfree.", "schedulefree.",
     "transformers.optimization.AdamWeightDecay",
 )  # fmt: skip
-NOT_OPTIMIZERS = frozenset(
-    {"torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.optim.optimizer", "torch.optim.Optimizer"}
-)
+NOT_OPTIMIZERS = frozenset({"torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.optim.optimizer"})
 SCHEDULER_PREFIXES = (
     "torch.optim.lr_scheduler.",
     "torch.optim.swa_utils.SWALR",

@@ -76,6 +76,11 @@ def _call(it: Interpreter, expr: code.Call, discarded: bool) -> Value:
     hint = expressions.text_of(func)
     _hand_over(it, callee.name if isinstance(callee, External) else hint, arguments, keywords)
     if isinstance(callee, Choice):
+        from gradlint.facts.interpret import library
+
+        optimizer_class = library.one_class(callee)
+        if optimizer_class is not None:
+            return apply(it, optimizer_class, arguments, keywords, place, hint, discarded)
         return _each(it, callee, lambda option: apply(it, option, arguments, keywords, place, hint, discarded), place)
     return apply(it, callee, arguments, keywords, place, hint, discarded)
 

@@ -22,6 +22,7 @@ from gradlint.facts.values import (
     Unknown,
     Value,
     is_module,
+    options,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def manager_method(
 
 
 def _handed_back(it: Interpreter, manager: Manager, arguments: Arguments, keywords: Keywords) -> Value:
-    for value in arguments:
+    for value in (option for argument in arguments for option in options(argument)):
         if isinstance(value, Optimizer):
             value.managed = manager.kind
     return arguments[0] if len(arguments) == 1 else Collection("tuple", list(arguments))

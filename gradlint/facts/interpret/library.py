@@ -144,6 +144,15 @@ def _is_optimizer(name: str) -> bool:
 # Optimizers and what surrounds them
 
 
+def one_class(choice: Choice) -> External | None:
+    """What optimizer classes that a branch or a table chooses from have in common; None for anything else."""
+    found = [option.name for option in choice.options if isinstance(option, External) and _is_optimizer(option.name)]
+    if len(found) != len(choice.options):
+        return None
+    same = len({last_name(name).removesuffix("8bit") for name in found}) == 1
+    return External(found[-1] if same else _BASES["torch.optim"])
+
+
 def optimizer(
     it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place, known: bool = True
 ) -> Optimizer:
@@ -491,6 +500,10 @@ def _partial(it: Interpreter, name: str, arguments: Arguments, keywords: Keyword
     return Partial(arguments[0], arguments[1:], dict(keywords)) if arguments else it.unknown(name)
 
 
+_BASES = {"torch.optim": "torch.optim.Optimizer", "torch.optim.lr_scheduler": "torch.optim.lr_scheduler.LRScheduler"}
+"""What a class is at least that is looked up in a module by a name nobody knows."""
+
+
 def _getattr(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     from gradlint.facts import code
     from gradlint.facts.interpret import attributes
@@ -504,8 +517,10 @@ def _getattr(it: Interpreter, name: str, arguments: Arguments, keywords: Keyword
             if hit is None:
                 return arguments[2]
         return attributes.read(it, arguments[0], key, code.Attribute(code.Name("object", None), key, None))
-    if isinstance(arguments[0], External) and arguments[0].name in ("torch.optim", "torch.nn"):
-        return Unknown("optimizer_class" if arguments[0].name == "torch.optim" else "module_class", "call")
+    if isinstance(arguments[0], External) and arguments[0].name in _BASES:
+        return External(_BASES[arguments[0].name])
+    if isinstance(arguments[0], External) and arguments[0].name == "torch.nn":
+        return Unknown("module_class", "call")
     return it.unknown("attribute", "attribute")
 
 
