@@ -86,7 +86,10 @@ class _Clearing(Machine):
 
     def leave(self, state: State, loop: Repeat) -> State:
         if loop.number not in self.inside:
-            self.inside[loop.number] = {id(event) for event in walk(loop.body)}
+            # A loop over the parameters, without a backward, is no training loop that a step could be left behind in.
+            inside = walk(loop.body)
+            trains = any(isinstance(event, Backward) for event in inside)
+            self.inside[loop.number] = {id(event) for event in inside} if trains else set()
         if isinstance(state, _Used) and id(state.step) in self.inside[loop.number]:
             return replace(state, left=True)
         return state
