@@ -55,20 +55,21 @@ def _judged(facts: TrainingFacts) -> dict[Place, tuple[str, list[Value | None]]]
 
 def _over(facts: TrainingFacts, result: Tensor) -> Value | None:
     """The layer whose units a softmax normalises, if it is surely they."""
-    layer = _direct(result.sources[0]) if len(result.sources) == 1 else None
+    source = result.sources[0] if len(result.sources) == 1 else None
+    layer = _direct(source)
     dim = result.form.dim if result.form is not None else None
     if dim == -1 and isinstance(layer, Layer) and layer.name == "Linear":
         return layer
     classes = isinstance(layer, Layer) and layer.name in _PLANES
     judged = any(isinstance(loss.input, Tensor) and loss.input.place == result.place for loss in facts.losses)
-    return layer if dim == 1 and (classes or judged) else None
+    return (layer if classes or judged else _reshaped(source)) if dim == 1 else None
 
 
 def _fed(facts: TrainingFacts, loss: LossCall) -> Value | None:
     """The layer whose units are the classes of a cross-entropy."""
     operation = loss.input.chain if isinstance(loss.input, Tensor) else None
     if operation is None or operation.kind != "unknown" or operation.subject is None:
-        return _direct(loss.input)
+        return _direct(loss.input) or _reshaped(loss.input, last=True)
     model, output = operation.subject, loss.input
     if not isinstance(model, Layer) or not model.kind.startswith(_PRETRAINED) or not isinstance(output, Tensor):
         return None
@@ -84,6 +85,16 @@ def _direct(value: Value | None) -> Value | None:
     if operation is None or operation.kind not in ("linear", "conv") or not isinstance(value, Tensor):
         return None
     return operation.subject if value.place == operation.place else None
+
+
+def _reshaped(value: Value | None, last: bool = False) -> Value | None:
+    """The layer whose output a value is, reshaped so that its units are dimension 1, or the last of unseen many."""
+    operation = value.chain if isinstance(value, Tensor) else None
+    shape = value.shape if isinstance(value, Tensor) else None
+    place = None if shape is None else shape.where(-1) if shape.open and last else shape.where(1)
+    if operation is None or operation.kind != "linear" or shape is None or place is None:
+        return None
+    return operation.subject if shape.sizes[place] == 1 else None
 
 
 def _single(layer: Value | None) -> bool:

@@ -112,6 +112,9 @@ def _shape(op: str, sources: list[Value], keywords: dict[str, Value]) -> Shape |
         sizes = _sizes(rest)
         return Shape(sizes) if sizes is not None else None
     if op in ("flatten", "ravel"):
+        end = keywords.get("end_dim", rest[1] if len(rest) > 1 else Constant(-1))
+        if integer(end) != -1:
+            return _merged(first, integer(keywords.get("start_dim", rest[0] if rest else Constant(0))), integer(end))
         return _flattened(first, integer(keywords.get("start_dim", rest[0] if rest else Constant(0))))
     if first is None:
         return None
@@ -135,6 +138,15 @@ def _flattened(first: Shape | None, start: int | None) -> Shape | None:
         front = first.sizes[0] if first is not None and first.sizes and not first.open else None
         return Shape((front, None), batched=first is not None and first.batched)
     return Shape((None,)) if start == 0 else None
+
+
+def _merged(first: Shape | None, start: int | None, end: int | None) -> Shape | None:
+    """The shape after `flatten(start, end)`: of an open one the last dimension, where the first are merged."""
+    if first is None or start is None or end is None or min(start, end) < 0:
+        return None
+    if first.open:
+        return Shape(first.sizes[-1:], True) if start == 0 and end == 1 and first.sizes else None
+    return Shape((*first.sizes[:start], None, *first.sizes[end + 1 :]), batched=first.batched and start > 0)
 
 
 def _numbers(value: Value, other: Shape | None) -> Shape | None:
