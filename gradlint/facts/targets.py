@@ -10,6 +10,7 @@ from gradlint.facts.interpret.ranges import DISTANCES
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Collection, Initialiser, Tensor, Unknown, Value, number
 
+_SIGNED_AS_WHAT_THEY_TAKE = frozenset({"item", "/", "cat", "sum", "mean", "roll"})
 _CLASSES = re.compile(r"(^|_)(labels?|class(es)?|onehot|one_hot)(_|$)", re.IGNORECASE)
 
 
@@ -55,7 +56,7 @@ def _signed(formula: Formula) -> bool:
     if formula.op == "-" and len(formula.inputs) == 2:
         second = formula.inputs[1]
         return second.op == "mean" and second.inputs[0].same(formula.inputs[0])
-    return formula.op in ("item", "/", "cat") and bool(formula.inputs) and _signed(formula.inputs[0])
+    return formula.op in _SIGNED_AS_WHAT_THEY_TAKE and bool(formula.inputs) and _signed(formula.inputs[0])
 
 
 def _below(formula: Formula) -> Formula:

@@ -227,3 +227,14 @@ def _statements(block: list[ast.stmt], around: tuple[ast.AST, ...]) -> Iterator[
 def load_scripts() -> list[Script]:
     """Every script of `loops/`, by name."""
     return [Script(path) for path in sorted(LOOPS.glob("*.py"))]
+
+
+def assignment_before(script: Script, backward: Statement) -> tuple[Statement, ast.Call] | None:
+    """The `loss = f(…)` in the block of a plain `loss.backward()`."""
+    for statement in script.statements:
+        node = statement.node
+        if statement.block is backward.block and isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            name = script.segment(node.targets[0])
+            if re.search(rf"\b{re.escape(name)}\b", script.segment(backward.node)) and node.value.args:
+                return statement, node.value
+    return None

@@ -205,6 +205,8 @@ def _unpack(it: Interpreter, targets: list[Expr], value: Value, at: Span, fresh:
         matching = [o for o in value.options if isinstance(o, Collection) and len(o.items) == len(targets)]
         value = matching[0] if matching else value
     items = elements(it, value) if isinstance(value, (Collection, Steps, Layer, Mapping)) else None
+    if isinstance(value, Collection) and items is not None:
+        items = list(value.items)
     star = next((index for index, target in enumerate(targets) if isinstance(target, code.Star)), None)
     if items is not None and star is not None and len(items) >= len(targets) - 1:
         after = len(targets) - star - 1

@@ -24,6 +24,7 @@ from gradlint.facts.values import (
     Value,
     integer,
     is_module,
+    merge,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -155,8 +156,6 @@ def any_element(it: Interpreter, iterable: Value | None) -> Value:
         if iterable.element is not None:
             return iterable.element
         if iterable.items:
-            from gradlint.facts.values import merge
-
             return merge(iterable.items)
     entry = datasets.element(it, iterable)
     if entry is not None:
@@ -184,6 +183,10 @@ def any_element(it: Interpreter, iterable: Value | None) -> Value:
         shape = BATCH if _BATCHES.search(hint) else None
         return Unknown(single, "item", touched=iterable.touched, graph=iterable.graph, shape=shape)
     if isinstance(iterable, Choice):
+        sets = [option for option in iterable.options if isinstance(option, Parameters)]
+        if len(sets) == len(iterable.options):
+            owner = merge(owner for one in sets for owner in one.owners)
+            return parameter_of(Parameters((owner,), all(one.whole for one in sets), named=sets[0].named))
         return any_element(it, iterable.options[0])
     if isinstance(iterable, Tensor) and (iterable.roots or iterable.cuts):
         part = tensors.derive(it, [iterable], it.place(None), keep_form=True, hint=iterable.hint)

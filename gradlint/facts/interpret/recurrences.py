@@ -89,4 +89,7 @@ def _length(it: Interpreter, layer: Layer, source: Value | None) -> int | None:
     made = source.made.get("shape") if isinstance(source, Tensor) and source.made else None
     if not sizes and isinstance(made, Initialiser) and made.kind in _FACTORIES:
         sizes = _sizes(made.arguments)
-    return sizes.get(1 if first else 0, sizes.get(-2 if first else -3))
+    known = sizes.get(1 if first else 0, sizes.get(-2 if first else -3))
+    shape = source.shape if isinstance(source, (Tensor, Unknown)) else None
+    place = shape.where(-2 if first else -3) if shape is not None else None
+    return shape.sizes[place] if known is None and shape is not None and place is not None else known
