@@ -13,7 +13,7 @@ from gradlint.facts.holding import related
 from gradlint.facts.interpret.distributions import KIND
 from gradlint.facts.interpret.tensors import ancestry, parts
 from gradlint.facts.model import CallFact, TrainingFacts
-from gradlint.facts.values import Cut, External, Tensor, Value
+from gradlint.facts.values import Cut, External, Place, Tensor, Value
 
 _REPARAMETERISED = frozenset({
     "Normal", "MultivariateNormal", "LowRankMultivariateNormal", "LogNormal", "Independent", "TransformedDistribution",
@@ -28,15 +28,14 @@ def blocking(facts: TrainingFacts) -> Iterator[CallFact]:
     """Every `sample()` that could be an `rsample()`, where a loss trains the distribution and hangs on the sample."""
     losses = [e.loss for run in facts.runs for e in walk(run.tree) if isinstance(e, Backward)]
     outputs = [part for module in facts.modules for part in _computed(module.output)]
-    scores = [call.receiver for call in facts.calls if call.name == "Distribution.log_prob"]
-    scored = {receiver.place for receiver in scores if isinstance(receiver, Tensor)}
+    scored = _scored(facts)
     for call in facts.calls:
         drawn = call.receiver
         if call.name != "Distribution.sample" or not isinstance(drawn, Tensor) or not _reparameterised(drawn):
             continue
         if call.recording is False or call.place.path != facts.path or not drawn.roots:
             continue
-        if drawn.place in scored:
+        if drawn.place in scored or call.place in scored:
             needed = any(_entropy_regularised(loss, call) for loss in losses)
         else:
             needed = any(_misses(part, call) for loss in losses for part in parts([loss])) or any(
@@ -44,6 +43,14 @@ def blocking(facts: TrainingFacts) -> Iterator[CallFact]:
             )
         if needed:
             yield call
+
+
+def _scored(facts: TrainingFacts) -> set[Place | None]:
+    """Where the distributions stand whose `log_prob` is taken, and the samples that it is taken of."""
+    scores = [call for call in facts.calls if call.name == "Distribution.log_prob"]
+    drawn = [part for call in scores for part in parts([*call.arguments, *call.keywords.values()])]
+    cuts = (cut for part in drawn if isinstance(part, Tensor) for cut in part.cuts if cut.kind == "sample")
+    return {call.receiver.place for call in scores if isinstance(call.receiver, Tensor)} | {cut.place for cut in cuts}
 
 
 def _reparameterised(drawn: Tensor) -> bool:
