@@ -26,7 +26,7 @@ from gradlint.facts.events import (
 )  # fmt: skip
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State, repeats_around
-from gradlint.facts.values import Manager, Steps
+from gradlint.facts.values import Manager, Steps, Value
 
 STEPS = 64
 """Steps of one run that a backward is held against."""
@@ -80,13 +80,18 @@ class _Pile(Machine):
         return state
 
 
+def _scales(via: Value | None) -> bool:
+    """Whether a framework divides by the number of accumulated batches; Fabric leaves that to the script."""
+    return isinstance(via, Manager) and via.kind != "fabric"
+
+
 def accumulations(facts: TrainingFacts) -> Iterator[Accumulation]:
     """Every backward whose gradients are piled up over iterations on purpose."""
     for run in facts.runs:
         events = walk(run.tree)
         steps = [e for e in events if isinstance(e, OptimizerStep) and not isinstance(e.via, Manager)]
         single = len({id(e.optimizer) for e in steps}) == 1
-        for backward in (e for e in events if isinstance(e, Backward) and not isinstance(e.via, Manager)):
+        for backward in (e for e in events if isinstance(e, Backward) and not _scales(e.via)):
             around = repeats_around(run.tree, backward)
             if not around:
                 continue

@@ -33,7 +33,7 @@ from gradlint.facts.protocol import repeats_around
 from gradlint.facts.sequence import straight
 from gradlint.facts.values import Unknown, Value
 
-_NAMED = re.compile(r"eval|valid|(^|_)val($|_|[A-Z])|test|infer|predict|accuracy", re.IGNORECASE)
+_NAMED = re.compile(r"eval|valid|(\b|_)val(\b|_|[A-Z])|test|infer|predict|accuracy", re.IGNORECASE)
 _SCORES = re.compile(r"(^|_)(eval|evaluate|evaluation|valid|validate|validation|val|test|accuracy|score)($|_)")
 _TRAINS = (Backward, OptimizerStep, GradEdit, ManualUpdate)
 _CRITERION = re.compile(r"criterion|loss", re.IGNORECASE)
