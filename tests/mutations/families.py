@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 
-from mutations.script import Edit, Mutant, Script, Statement, call_of
+from mutations.script import Edit, Mutant, Script, assignment_before, call_of
 
 TEXT_OPERATORS: dict[str, tuple[str, str]] = {
     "requires-grad-typo": (r"\.requires_grad = False", ".require_grad = False"),
@@ -103,20 +103,9 @@ def _by_text(
             yield edit.mutant(operator, number)
 
 
-def _assignment_before(script: Script, backward: Statement) -> tuple[Statement, ast.Call] | None:
-    """The `loss = f(…)` in the block of a plain `loss.backward()`."""
-    for statement in script.statements:
-        node = statement.node
-        if statement.block is backward.block and isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            name = script.segment(node.targets[0])
-            if re.search(rf"\b{re.escape(name)}\b", script.segment(backward.node)) and node.value.args:
-                return statement, node.value
-    return None
-
-
 def _cut_loss(script: Script) -> Iterator[Mutant]:
     for backward in script.having("backward"):
-        found = _assignment_before(script, backward)
+        found = assignment_before(script, backward)
         if found is None:
             continue
         statement, call = found
@@ -132,7 +121,7 @@ def _cut_loss(script: Script) -> Iterator[Mutant]:
 
 def _no_grad_forward(script: Script) -> Iterator[Mutant]:
     for backward in script.having("backward"):
-        found = _assignment_before(script, backward)
+        found = assignment_before(script, backward)
         if found is None:
             continue
         statement, call = found
@@ -246,10 +235,13 @@ def _closure_without_return(script: Script) -> Iterator[Mutant]:
 
 
 def _relu_to_sigmoid(script: Script) -> Iterator[Mutant]:
-    if script.name == "deep_plain":
+    if script.name.startswith("deep_"):
         edit = script.edit()
-        edit.lines = [(origin, text.replace("nn.ReLU()", "nn.Sigmoid()")) for origin, text in edit.lines]
-        first = next(n for n, text in enumerate(script.text.splitlines(), 1) if "nn.ReLU()" in text)
+        pairs = (("nn.ReLU()", "nn.Sigmoid()"), ("F.relu(", "torch.sigmoid("), ("torch.relu(", "torch.sigmoid("))
+        for old, new in pairs:
+            edit.lines = [(origin, text.replace(old, new)) for origin, text in edit.lines]
+        lines = enumerate(script.text.splitlines(), 1)
+        first = next(n for n, text in lines if any(old in text for old, _ in pairs))
         yield edit.mutant("relu-to-sigmoid", first)
 
 

@@ -92,4 +92,6 @@ def _length(it: Interpreter, layer: Layer, source: Value | None) -> int | None:
     known = sizes.get(1 if first else 0, sizes.get(-2 if first else -3))
     shape = source.shape if isinstance(source, (Tensor, Unknown)) else None
     place = shape.where(-2 if first else -3) if shape is not None else None
-    return shape.sizes[place] if known is None and shape is not None and place is not None else known
+    if known is not None or shape is None or place is None or (shape.batched and place == 0 and not shape.open):
+        return known
+    return shape.sizes[place]

@@ -273,6 +273,8 @@ def layered(kind: str, layer: Value, source: Value | None) -> Shape | None:
         out, spatial = integer(layer.argument(1, "out_channels")), int(layer.name[-2])
         batched = given is not None and (given.batched or (not given.open and len(given.sizes) == spatial + 2))
         return Shape((out, *(None,) * spatial), True, batched)
+    if kind == "embedding" and given is not None and layer.name == "Embedding":
+        return Shape((*given.sizes, integer(layer.argument(1, "embedding_dim"))), given.open, given.batched)
     return given if kind in ("norm", "dropout") else None
 
 
