@@ -135,7 +135,7 @@ def _parameters(it: Interpreter, expr: code.Comprehension, parameters: Parameter
         if expr.kind == "generator":
             return Parameters(parameters.owners, whole, True, sources=(parameters,), filtered=filtered)
         iterators.exhaust(it, parameters, it.place(expr.at), "the comprehension")
-        return Parameters(parameters.owners, whole, filtered=filtered)
+        return Parameters(parameters.owners, whole, named=expr.kind == "dict", filtered=filtered)
     iterators.exhaust(it, parameters, it.place(expr.at), "the comprehension")
     return Collection("list", [element], True, it.place(expr.at), element)
 

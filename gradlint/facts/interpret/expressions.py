@@ -131,6 +131,10 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
         return part
     if isinstance(base, Gradient):
         return base
+    if isinstance(base, Parameters) and base.named and not isinstance(expr.index[0], code.Slice):
+        from gradlint.facts.interpret.loops import parameter_of
+
+        return parameter_of(Parameters(base.owners, base.whole))
     if isinstance(base, Unknown):
         if key == "params" and (owner := attributes.param_groups_of(base)) is not None:
             return Parameters((owner,))

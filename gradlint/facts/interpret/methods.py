@@ -658,6 +658,10 @@ def _parameter_set(
     hint: str,
     discarded: bool,
 ) -> Value:
+    if receiver.named and name == "items":
+        return receiver
+    if receiver.named and name == "values":
+        return Parameters(receiver.owners, receiver.whole, filtered=receiver.filtered)
     given = arguments[0] if len(arguments) == 1 else None
     if name in ("extend", "append") and given is not None:
         own = isinstance(given, Parameters)
