@@ -34,8 +34,9 @@ def _run(arguments: list[str]) -> int:
 
     answer = replay.find(arguments)
     if answer is not None:
+        sys.stderr.write(answer[1])
         sys.stdout.write(answer[0])
-        return answer[1]
+        return answer[2]
     from gradlint import quick
 
     if quick.dismiss(arguments):

@@ -26,6 +26,8 @@ class Survey:
     imported: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     tracebacks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """Sentences about files of which the model could only see a part."""
     is_stable: bool = True
     """False if a file changed while it was examined: then nothing is remembered."""
 
@@ -164,6 +166,7 @@ class Engine:
             os.path.abspath(path) for path, then in outcome.digests.items() if then is not None and path != outcome.path
         )
         survey.problems.extend(crash.sentence for crash in outcome.crashes)
+        survey.notes.extend(outcome.notes[:1])
         survey.tracebacks.extend(crash.traceback for crash in outcome.crashes)
         if outcome.findings or outcome.comments or outcome.crashes:
             found[outcome.path] = outcome

@@ -33,7 +33,8 @@ class Outcome:
 
     `findings` may lie in other local files that it imports. `comments` holds the directives of every file concerned.
     `digests` are the contents that all of it depends on. `has_loop` tells whether the file itself calls backward, so
-    that its suppressions can be judged without the files that import it.
+    that its suppressions can be judged without the files that import it. `notes` name the bounds of the model that the
+    file hit.
     """
 
     path: str
@@ -41,19 +42,21 @@ class Outcome:
     comments: dict[str, tuple[Comment, ...]] = field(default_factory=dict)
     digests: dict[str, str | None] = field(default_factory=dict)
     has_loop: bool = False
+    notes: tuple[str, ...] = ()
     crashes: list[Crash] = field(default_factory=list)
 
     def to_plain(self) -> Any:
         """For the cache; crashes are not kept."""
         comments = {path: [plain.comment_to_plain(item) for item in items] for path, items in self.comments.items()}
-        return ([plain.finding_to_plain(finding) for finding in self.findings], comments, self.has_loop)
+        return ([plain.finding_to_plain(finding) for finding in self.findings], comments, self.has_loop, self.notes)
 
     @classmethod
     def from_plain(cls, path: str, digests: dict[str, str | None], data: Any) -> Outcome:
         """Inverse of `to_plain`."""
-        findings, comments, has_loop = data
+        findings, comments, has_loop, notes = data
         restored = {where: tuple(map(plain.comment_from_plain, items)) for where, items in comments.items()}
-        return cls(path, [plain.finding_from_plain(item) for item in findings], restored, digests, has_loop)
+        found = [plain.finding_from_plain(item) for item in findings]
+        return cls(path, found, restored, digests, has_loop, tuple(notes))
 
 
 class Examiner:
@@ -87,6 +90,7 @@ class Examiner:
         except Exception as error:
             outcome.crashes.append(_crash("the model", path, error))
         else:
+            outcome.notes = tuple(facts.bounded)
             for name in plan.checks:
                 self._check(name, plan, facts, outcome)
         outcome.digests = self._dependencies(path)

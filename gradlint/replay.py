@@ -65,8 +65,9 @@ def stamp(folders: tuple[str, ...] = ()) -> int:
     return zlib.crc32(repr(sorted(map(str, seen))).encode())
 
 
-def find(arguments: list[str]) -> tuple[str, int] | None:
-    """What the same run printed on stdout and ended with, if nothing has changed since; None to do the work."""
+def find(arguments: list[str]) -> tuple[str, str, int] | None:
+    """What the same run printed on stdout and stderr and ended with, if nothing has changed since; None to do the work.
+    """
     if not _may_replay(arguments):
         return None
     folder = cache_folder(arguments)
@@ -78,7 +79,7 @@ def find(arguments: list[str]) -> tuple[str, int] | None:
             data = stream.read()
         if len(data) < 8 or zlib.crc32(data[4:]).to_bytes(4, "little") != data[:4]:
             return None
-        known, states, output, code = marshal.loads(data[4:])
+        known, states, output, notes, code = marshal.loads(data[4:])
     except (OSError, ValueError, EOFError, TypeError):
         return None
     if known != key:
@@ -92,7 +93,7 @@ def find(arguments: list[str]) -> tuple[str, int] | None:
             return None
         if then != (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino):
             return None
-    return output, code
+    return output, notes, code
 
 
 class Recorder:
@@ -111,12 +112,12 @@ class Recorder:
         if known is not None and time.time_ns() - max(known[0], known[1]) < RACY_NS:
             self.storable = False
 
-    def store(self, folder: str, output: str, code: int) -> None:
+    def store(self, folder: str, output: str, code: int, notes: str = "") -> None:
         """Keep the run's output for `find`; a folder that cannot be written only costs time."""
         if not self.storable:
             return
         key = _key(self._arguments)
-        payload = marshal.dumps((key, list(self._states.items()), output, code))
+        payload = marshal.dumps((key, list(self._states.items()), output, notes, code))
         path = _file(folder, key)
         scratch = f"{path}.{os.getpid()}"
         try:

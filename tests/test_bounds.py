@@ -5,11 +5,15 @@ Cost is counted in Python calls, which do not depend on the machine.
 
 from __future__ import annotations
 
+import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from conftest import Run
 
+from gradlint import replay
 from gradlint.facts import Project
 from gradlint.facts.interpret import interpreter
 from gradlint.facts.model import TrainingFacts
@@ -109,7 +113,18 @@ def test_deep_blocks_end() -> None:
 
 
 def test_the_bound_on_steps_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interpreter, "FUEL", 50)
-    monkeypatch.setattr("gradlint.facts.interpret.roots.FUEL", 50)
+    monkeypatch.setattr(interpreter, "STEPS", (50, 0))
     facts = _facts(_functions(1) + "".join(f"x{i} = {i}\n" for i in range(100)))
-    assert any("50 steps" in note for note in facts.bounded)
+    assert facts.bounded == ["train.py:56: more than 50 steps to interpret; what follows counts as unknown"]
+
+
+def test_the_command_names_what_it_could_only_see_in_part(project: Path, gradlint: Run) -> None:
+    helpers = "".join(f"def f{i}(x):\n    f{i + 1}(x)\n    f{i + 1}(x)\n\n\n" for i in range(16))
+    (project / "train.py").write_text(f"{HEAD}{helpers}def f16(x):\n    x.step()\n\n\nf0(1)\n")
+    time.sleep(2 * replay.RACY_NS / 1e9)
+    runs = [gradlint("train.py"), gradlint("train.py"), gradlint("train.py", "--no-cache")]
+    assert {run.returncode for run in runs} == {0}
+    assert len({run.stderr for run in runs}) == 1
+    note = r"gradlint: train\.py:\d+: more than \d+ steps .*; what follows counts as unknown\n"
+    assert re.fullmatch(note, runs[0].stderr)
+    assert gradlint("train.py", "--quiet").stderr == ""

@@ -153,13 +153,15 @@ def _run(options: argparse.Namespace, note: Callable[[str], None], recorder: rep
             return _problems(problems) or int(bool(fixed.after) and not options.exit_zero)
         if fixed.after and options.exit_non_zero_on_fix:
             code = 1
+    notes = "" if options.quiet else "".join(f"gradlint: {note}\n" for note in sorted(survey.notes))
+    sys.stderr.write(notes)
     _write(text, options.output_file, to_stderr=fixed is not None and bool(buffers))
     if problems:
         if options.verbose:
             print("\n".join(survey.tracebacks), file=sys.stderr)
         return _problems(problems)
     if cache is not None and survey.is_stable and files and recorder is not None:
-        recorder.store(str(cache.folder), text, code)
+        recorder.store(str(cache.folder), text, code, notes)
     return code
 
 

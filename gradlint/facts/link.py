@@ -10,7 +10,7 @@ from typing import Protocol
 
 from gradlint.errors import SourceError
 from gradlint.facts.code import Stmt
-from gradlint.facts.interpret.interpreter import FUEL, Frame, Interpreter
+from gradlint.facts.interpret.interpreter import Frame, Interpreter
 from gradlint.facts.interpret.roots import run_all
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.outline import Outline
@@ -63,7 +63,8 @@ class Project:
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, RECURSION))
         try:
-            run_all(Interpreter(facts, self), Outline(source.text, source.path).program(), scope)
+            it = Interpreter(facts, self, source.text.count("\n"))
+            run_all(it, Outline(source.text, source.path).program(), scope)
         except RecursionError:
             raise SourceError("nested too deeply to be interpreted", path=source.path) from None
         finally:
@@ -140,7 +141,7 @@ class Project:
         if key in self._scopes:
             return self._scopes[key]
         if len(self._scopes) >= MODULES:
-            note = f"{self._current}: more than {MODULES} local modules; further imports count as unknown"
+            note = f"{self._current}:1: more than {MODULES} local modules; further imports count as unknown"
             if note not in it.facts.bounded:
                 it.facts.bounded.append(note)
             return None
@@ -186,7 +187,7 @@ class Project:
         run(outline.stars)
 
     def _run(self, it: Interpreter, scope: Scope, statements: list[Stmt]) -> None:
-        fuel, it.fuel = it.fuel, min(it.fuel, FUEL // 4)
+        fuel, it.fuel = it.fuel, min(it.fuel, it.steps // 4)
         started = it.fuel
         outer = (it.statement, it.repeats, it.forwards, it.recording)
         it.repeats, it.forwards, it.recording = [], [], True

@@ -42,8 +42,11 @@ from gradlint.facts.values import (
 if TYPE_CHECKING:
     from gradlint.facts.link import Project
 
-FUEL = 60_000
-"""Statements and calls interpreted for one way into a file before the rest counts as unknown."""
+STEPS = (20_000, 4)
+"""Statements and calls interpreted for one way into a file before the rest counts as unknown: so many, and so many more
+for each line of the file."""
+TOTAL = (60_000, 12)
+"""The same for all ways into a file together."""
 DEPTH = 40
 """Local calls inside one another before a callee counts as unknown."""
 
@@ -65,12 +68,13 @@ class Frame:
 class Interpreter:
     """Runs statements over values; one per linted file, with one tape for each way in."""
 
-    def __init__(self, facts: TrainingFacts, project: Project) -> None:
+    def __init__(self, facts: TrainingFacts, project: Project, lines: int = 0) -> None:
         self.facts = facts
         self.project = project
         self.journal = Journal()
         self.tape: list[Node] = []
         self.frames: list[Frame] = []
+        self.exhausted = False
         self.repeats: list[int] = []
         self.quiet = 0
         self.recording: bool | None = True
@@ -84,7 +88,9 @@ class Interpreter:
         self.carrying = False
         self.hooked = 0
         self.spans: dict[str, Span] = {}
-        self.fuel = FUEL
+        self.steps = STEPS[0] + STEPS[1] * lines
+        self.left = TOTAL[0] + TOTAL[1] * lines
+        self.fuel = 0
         self.resume: Callable[[Value], None] | None = None
         self.counter = 0
         self.statement: Span = (1, 1, 1, 1)
@@ -196,9 +202,22 @@ class Interpreter:
         return None
 
     def _exhausted(self) -> None:
-        start = f"{self.scope.path}: more than {FUEL} steps to interpret"
-        if not any(note.startswith(start) for note in self.facts.bounded):
-            self.facts.bounded.append(f"{start}; what follows line {self.statement[0]} counts as unknown")
+        if not self.exhausted:
+            self.exhausted = True
+            place = f"{self.scope.path}:{self.statement[0]}"
+            about = f" for {self.facts.path}" if self.scope.path != self.facts.path else ""
+            self.facts.bounded.append(
+                f"{place}: more than {self.steps} steps to interpret{about}; what follows counts as unknown"
+            )
+
+    @contextmanager
+    def fuelled(self) -> Iterator[None]:
+        """Take one way into the file, with the steps allowed for it."""
+        allowed = self.fuel = min(self.steps, self.left)
+        try:
+            yield
+        finally:
+            self.left -= allowed - max(self.fuel, 0)
 
     def evaluate(self, node: code.Evaluate) -> str | None:
         value = expressions.evaluate(self, node.value, discarded=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gradlint.facts import code
 from gradlint.facts.events import Repeat, Run
 from gradlint.facts.interpret import calls, expressions, forward, initialisers, modules
-from gradlint.facts.interpret.interpreter import FUEL, Frame, Interpreter
+from gradlint.facts.interpret.interpreter import Frame, Interpreter
 from gradlint.facts.model import FunctionFact, ModuleDef, Stack
 from gradlint.facts.roles import last_name
 from gradlint.facts.scope import Scope
@@ -68,9 +68,8 @@ def _of_another_framework(program: code.Program) -> bool:
 
 
 def _run(it: Interpreter, run: Run, action: object) -> Run:
-    it.fuel = FUEL
     it.quiet, it.repeats, it.forwards, it.recording, it.branches, it.carrying = 0, [], [], True, 0, False
-    with it.taped() as tape:
+    with it.fuelled(), it.taped() as tape:
         action()  # type: ignore[operator]
     run.tree = tape
     it.facts.runs.append(run)
@@ -224,9 +223,8 @@ def _instances(it: Interpreter) -> None:
         if hit is None or not isinstance(hit[0], FunctionValue) or instance.place is None:
             continue
         arguments, place = _inputs(it, hit[0]), Place(instance.cls.scope.path, instance.cls.node.at)
-        with it.taped():
+        with it.fuelled(), it.taped():
             it.quiet += 1
-            it.fuel = FUEL
             output = forward.run(it, instance, [], arguments, place)
             it.quiet -= 1
         for part in _outputs(output):
@@ -245,7 +243,7 @@ def _sequentials(it: Interpreter) -> None:
     for layer in list(it.facts.layers):
         if layer.name != "Sequential" or not layer.complete or layer.place is None:
             continue
-        with it.taped():
+        with it.fuelled(), it.taped():
             it.quiet += 1
             it.forwards.append(None)
             output = forward.layer(it, layer, [Unknown("input", "item")], {}, layer.place)
