@@ -536,3 +536,14 @@ optimizer.step()
     assert attention["constructed"]["line"] == line_of(source, "nn.Sequential(nn.TransformerEncoder")
     assert not [n for n in record["nodes"] if n["kind"] == "function" and n["class_name"] in ("View", "T", "Transpose")]
     assert_acyclic(record)
+
+
+def test_gradient_on_the_logits_of_many_classes_is_measured_whole(tmp_path: Path) -> None:
+    source = """
+head = nn.Linear(16, 20000)
+x = torch.randn(64, 16)
+F.cross_entropy(head(x), torch.randint(0, 20000, (64,))).backward()
+"""
+    gradient = node(observe(tmp_path, source), "Linear#0")["output_gradient"]
+    # Softmax minus one-hot, over the batch: one element of about -1/64 in each of 64 rows, the others next to nothing.
+    assert gradient["second_moment"] * gradient["count"] == pytest.approx(64 * (1 / 64) ** 2, rel=0.01)

@@ -18,7 +18,7 @@ SLOW_UNIT = "log10 of update/weight ratio over the largest layer's"
 
 def find(evidence: Evidence) -> Iterator[Observation]:
     seen: set[int] = set()
-    for chain in evidence.chains(evidence.settled_round()):
+    for chain in evidence.chains(evidence.shown_round()):
         found = decay(chain)
         if found is None or found.decades > -DECADES:
             continue

@@ -37,7 +37,7 @@ def draw(outcome: Outcome, path: str) -> None:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"font.size": 9, "svg.fonttype": "none"}):
-        height = max(5.0, min(40.0, 0.24 * max(len(layers), _depth(outcome.graph)) + 1.6))
+        height = max(5.0, min(40.0, max(0.24 * len(layers), 0.16 * _depth(outcome.graph)) + 1.6))
         figure = Figure(figsize=(13.0, height), layout="constrained")
         FigureCanvasAgg(figure)
         flow, picture = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
@@ -62,7 +62,9 @@ def _flow(axes: Any, layers: Sequence[Layer], graph: TraceGraph) -> None:
     )
     predicted = predicted_decades(graph, layers)
     known = [(value, row) for row, value in enumerate(predicted) if value is not None]
-    if len(known) > 1:
+    if 2 * len(known) <= len(layers):
+        known = []
+    if known:
         axes.plot(
             [value for value, _ in known],
             [row for _, row in known],
@@ -92,7 +94,7 @@ def _flow(axes: Any, layers: Sequence[Layer], graph: TraceGraph) -> None:
     step = max(1, math.ceil(len(layers) / (2 * MOST_LABELS)))
     axes.set_yticks(list(rows)[::step], [_label(layer) for layer in layers][::step])
     axes.set_xlabel("log10 of gradient amplitude at the layer's output, relative to the last weight layer")
-    axes.set_title("gradient flow: measured (bars) and predicted")
+    axes.set_title("gradient flow: measured (bars)" + (" and predicted" if known else ""))
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
@@ -141,7 +143,8 @@ def _graph(axes: Any, graph: TraceGraph) -> None:
                 xytext=(9, 0),
                 textcoords="offset points",
                 va="center",
-                fontsize=8 if labelled else 5,
+                fontsize=8 if labelled else 6,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.4},
             )
     axes.set_title("TraceGraph: blue = smaller, red = larger gradient")
     axes.margins(x=0.25, y=0.03)

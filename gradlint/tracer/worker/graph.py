@@ -330,7 +330,7 @@ class Graph:
         for delta in self._gathering:
             if delta.parts is not None:
                 if delta.incoming is None and measurable(delta.parts):
-                    delta.incoming = self.samples.take(delta.parts)
+                    delta.incoming = self.samples.gradient(delta.parts)
                 delta.parts = None
         self._gathering = []
 
@@ -344,7 +344,7 @@ def _prehook(wanted: list[tuple[int, Delta, bool]], samples: Samples) -> Callabl
                 continue
             ticket = tickets.get(output)
             if ticket is None:
-                ticket = tickets[output] = samples.take(gradient)
+                ticket = tickets[output] = samples.gradient(gradient)
             if incoming:
                 if delta.incoming is None:
                     delta.incoming = ticket

@@ -63,6 +63,19 @@ class Samples:
         self._counts: list[int] = []
         self._kinds: list[str | None] = []
         self._peaks: dict[int, torch.Tensor] = {}
+        self._norms: dict[int, torch.Tensor] = {}
+
+    def gradient(self, tensor: torch.Tensor) -> int:
+        """Like `take`, and with the norm of the whole tensor where its rows are wide.
+
+        Nearly all of the gradient on the logits of many classes sits in one element a row, which a sample misses.
+        """
+        ticket = self.take(tensor)
+        if tensor.dim() > 1 and tensor.shape[-1] >= _WIDE and tensor.numel() > self.limit and not tensor.is_complex():
+            kind = torch.float64 if tensor.is_cuda else torch.float32 if tensor.dtype in HALF else None
+            with torch._C.DisableTorchFunction():
+                self._norms[len(self._taken) - 1] = torch.linalg.vector_norm(tensor.detach(), dtype=kind)
+        return ticket
 
     def take(self, tensor: torch.Tensor, kind: str | None = None, whole: bool = False) -> int:
         """Copy a sample of a measurable tensor, with `whole` also its full sum, finite only if every element is.
@@ -110,7 +123,7 @@ class Samples:
             for index in indices:
                 results[index] = self._statistics(index, next(rows))
         self.stats.extend(results)
-        self._taken, self._sums, self._counts, self._kinds, self._peaks = [], [], [], [], {}
+        self._taken, self._sums, self._counts, self._kinds, self._peaks, self._norms = [], [], [], [], {}, {}
 
     def _reduce(self, indices: list[int]) -> torch.Tensor:
         """One row a piece: mean, second moment, zeros, peak, full sum, bad, saturated, dead units, units."""
@@ -129,6 +142,12 @@ class Samples:
         full = torch.stack(
             [mean[row] if total is None else total.double() for row, total in enumerate(self._sums[i] for i in indices)]
         )
+        for row, index in enumerate(indices):
+            norm = self._norms.get(index)
+            if norm is not None:
+                exact = norm.double().square() / self._counts[index]
+                # Where squares underflow in the norm's own type the scaled sample knows more.
+                second[row] = torch.where(norm > _UNDERFLOW, exact, second[row])
         columns = torch.stack([mean, second, zeros, peak, full], 1)
         extra = torch.zeros(len(indices), 3, dtype=torch.float64, device=table.device)
         for row, index in enumerate(indices):
@@ -176,6 +195,8 @@ def _unit_peaks(tensor: torch.Tensor, kind: str | None) -> torch.Tensor:
 
 
 _SATURATED = 1e-3
+_WIDE = 512
+_UNDERFLOW = 1e-15
 _UNIT_DIMENSION = {2: 1, 3: 2, 4: 1, 5: 1}
 # Slope of the activation as a share of its maximum, written in its output.
 _SLOPES: dict[Any, Callable[[torch.Tensor], torch.Tensor]] = {
