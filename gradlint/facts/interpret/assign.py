@@ -169,6 +169,8 @@ def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) 
     elif isinstance(owner, Unknown) and key is not None:
         it.journal.write(owner.parts, f"[{key!r}]", value)
     elif isinstance(owner, Tensor):
+        if len(keys) == 1 and isinstance(keys[0], Tensor):
+            ranges.operation(it, "masked_fill_", [owner, keys[0], value], owner, it.place(at))
         tensors.changed_in_place(it, owner, "[…] =", it.place(at))
         _written_into(it, target.base, owner, value, at)
     elif isinstance(owner, Gradient):

@@ -25,6 +25,7 @@ from gradlint.facts.interpret import (
     calls,
     containers,
     distributions,
+    expressions,
     forward,
     frameworks,
     initialisers,
@@ -406,9 +407,10 @@ def _load(it: Interpreter, receiver: Value, name: str, arguments: Arguments, key
 
 
 def _hook(it: Interpreter, receiver: Value, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
-    """A forward hook is called with each output of the module."""
+    """A forward hook is called with each output of the module, until it is removed."""
     function = arguments[0] if arguments else keywords.get("hook")
-    if isinstance(function, FunctionValue):
+    removed = it.frame.node is not None and "remove" in expressions.attribute_names(it.frame.node.body)
+    if isinstance(function, FunctionValue) and not removed:
         output = Tensor(frozenset((receiver,)), mystery=False, hint="output", place=place)
         it.hooked += 1
         try:
@@ -537,7 +539,7 @@ def _tensor(
             moved = tensors.derive(it, [receiver], place)
             moved.owner, moved.attribute = receiver, "moved"
             return moved
-        reshaped = tensors.derive(it, [receiver, *arguments], place, keep_form=True)
+        reshaped = tensors.derive(it, [receiver], place, keep_form=True)
         if name in _PARTS:
             ranges.item(receiver, reshaped)
         if name == "gather":
