@@ -108,7 +108,7 @@ def lint(package: Package, files: list[Path]) -> list[Found]:
         raise PrimerError(f"--show-files: {_last_line(listed.stderr)}")
     if len(listed.stdout.splitlines()) != len(names):
         raise PrimerError(f"{len(names)} files given, {len(listed.stdout.splitlines())} would be linted")
-    done = gradlint(["--output-format", "json", *names], package.root)
+    done = gradlint(["--jobs", "0", "--output-format", "json", *names], package.root)
     if done.returncode not in (0, 1) or "Traceback" in done.stderr:
         raise PrimerError(f"exit code {done.returncode}: {_last_line(done.stderr)}")
     try:
