@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts.formulas import Formula
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.values import Layer, Tensor, Unknown, integer
+from gradlint.facts.values import Initialiser, Layer, Tensor, Unknown, integer, started
 from gradlint.options import Options
 
 _AROUND = frozenset({"masked_fill", "where", "choice", "+", "item", "dropout"})
@@ -63,7 +63,17 @@ def _plain(formula: Formula) -> bool:
     """Whether a factor is a projection, or something handed in, with nothing done to its size."""
     if formula.op in _PROJECTED:
         return True
-    return formula.op == "leaf" and isinstance(formula.value, Unknown) and formula.value.origin in ("parameter", "item")
+    value = formula.value
+    if formula.op != "leaf":
+        return False
+    if isinstance(value, Tensor) and value.parameter and value.made is not None:
+        return _of_size_one(started(value.made, "weight"))
+    return isinstance(value, Unknown) and value.origin in ("parameter", "item")
+
+
+def _of_size_one(start: Initialiser | None) -> bool:
+    """Whether a learned query was drawn from the standard normal distribution, so that its products grow like √d."""
+    return start is not None and start.kind == "randn" and "scale" not in start.keywords
 
 
 def _size(formula: Formula) -> int | None:
