@@ -17,7 +17,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         code = _run(sys.argv[1:] if arguments is None else arguments)
-        sys.stdout.flush()
+        if not sys.stdout.closed:  # as the language server leaves it
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         print("gradlint: interrupted", file=sys.stderr)
@@ -41,6 +42,10 @@ def _run(arguments: list[str]) -> int:
 
     if quick.dismiss(arguments):
         sys.stdout.write(quick.CLEAN)
+        return 0
+    clean = quick.known_clean(arguments)
+    if clean is not None:
+        sys.stdout.write(clean)
         return 0
     import gc
 
