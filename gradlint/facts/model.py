@@ -107,6 +107,7 @@ class Calculation:
     """A step whose derivative or value is infinite somewhere: a logarithm, a root, a quotient, `torch.where`.
 
     `attached`: it hangs on parameters for sure; `in_loss`: a function or class named like a loss is being run.
+    `results` are what it gave in each of the calls that were followed.
     """
 
     formula: Formula
@@ -115,6 +116,7 @@ class Calculation:
     attached: bool
     in_loss: bool
     recording: bool | None
+    results: list[Value] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)

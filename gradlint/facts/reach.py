@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradlint.facts.events import Backward, walk
 from gradlint.facts.formulas import Formula
+from gradlint.facts.interpret.tensors import ancestry
 from gradlint.facts.model import Calculation, TrainingFacts
-from gradlint.facts.values import Place
+from gradlint.facts.values import Place, Tensor, Value
 
 _SIFTS = frozenset({"relu", "relu6", "hardtanh", "threshold", "std", "cdist"})
 """Their backward sends a plain 0 to entries that they made 0: what is infinite behind them stays there."""
@@ -23,10 +25,29 @@ _DEPTH = 12
 
 def in_loss(facts: TrainingFacts, *operations: str) -> Iterator[Calculation]:
     """Recorded calculations of this file that hang on parameters or stand in a function named like a loss."""
+    trained, needed = _trained(facts)
     for calculation in facts.calculations:
         wanted = calculation.formula.op in operations and calculation.place.path == facts.path
-        if wanted and calculation.recording is not False and (calculation.attached or calculation.in_loss):
+        if not wanted or calculation.recording is False or not (calculation.attached or calculation.in_loss):
+            continue
+        if not _only_shown(calculation, trained, needed):
             yield calculation
+
+
+def _trained(facts: TrainingFacts) -> tuple[set[Value], set[int]]:
+    """What the backwards in sight reach, and every tensor on the way there, by identity."""
+    losses = [e.tensor for run in facts.runs for e in walk(run.tree) if isinstance(e, Backward) and e.tensor]
+    trained = {root for loss in losses for root in loss.roots}
+    needed = {ident for loss in {id(loss): loss for loss in losses}.values() for ident in ancestry(loss)}
+    return trained, needed
+
+
+def _only_shown(calculation: Calculation, trained: set[Value], needed: set[int]) -> bool:
+    """Whether the network is trained in sight, but by nothing that was calculated from this."""
+    results = [result for result in calculation.results if isinstance(result, Tensor) and result.roots]
+    if len(results) < len(calculation.results) or not results:
+        return False
+    return all(result.roots <= trained and id(result) not in needed for result in results)
 
 
 def zero(formula: Formula) -> bool:

@@ -23,7 +23,7 @@ from gradlint.facts.interpret import (
     wrappers,
 )
 from gradlint.facts.interpret.loops import items_of
-from gradlint.facts.model import AttributeWrite, BareExpression, TrainingFacts
+from gradlint.facts.model import AttributeWrite, BareExpression, Calculation, TrainingFacts
 from gradlint.facts.roles import passed, training_method
 from gradlint.facts.scope import Journal, Scope
 from gradlint.facts.values import (
@@ -101,6 +101,7 @@ class Interpreter:
         self.examples: dict[tuple[int, str], Instance | None] = {}
         self.mentioned: dict[int, set[str]] = {}
         self.births = facts.born
+        self.calculated: dict[tuple[object, ...], Calculation] = {}
         self.carried: dict[int, int] = {}
         self.rounds: dict[int, int | None] = {}
         self.sizes: dict[int, dict[int, int]] = {}

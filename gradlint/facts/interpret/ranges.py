@@ -284,6 +284,10 @@ def _where(op: str, sources: list[Value], keywords: dict[str, Value], place: Pla
     return Formula(op, inputs, hull([i.interval for i in inputs[1:]]), place)
 
 
+_RESULTS = 64
+"""Results of one calculation that are kept."""
+
+
 def _note(it: Interpreter, formula: Formula, result: Tensor | Unknown, place: Place) -> None:
     attached = isinstance(result, Tensor) and bool(result.roots)
     in_loss = any(_LOSS_NAMES.search(frame.function) for frame in it.frames)
@@ -291,5 +295,12 @@ def _note(it: Interpreter, formula: Formula, result: Tensor | Unknown, place: Pl
     chain = result.chain.previous if isinstance(result, Tensor) and result.chain is not None else None
     if formula.op.endswith("softmax") and chain is not None:
         signature.append(id(chain.subject))
-    if it.once("calculation", place, formula.op, tuple(signature), attached, in_loss, it.recording):
-        it.facts.calculations.append(Calculation(formula, place, it.frame.function, attached, in_loss, it.recording))
+    if it.quiet:
+        return
+    key = (place, formula.op, tuple(signature), attached, in_loss, it.recording)
+    found = it.calculated.get(key)
+    if found is None:
+        found = it.calculated[key] = Calculation(formula, place, it.frame.function, attached, in_loss, it.recording)
+        it.facts.calculations.append(found)
+    if len(found.results) < _RESULTS:
+        found.results.append(result)
