@@ -9,7 +9,7 @@ from gradlint.facts import relations
 from gradlint.facts.events import Backward, OptimizerStep, Run, walk
 from gradlint.facts.holding import holds, related
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.values import Cut, Mapping, Place, Tensor, Value
+from gradlint.facts.values import Choice, Collection, Cut, Mapping, Place, Tensor, Value
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,24 @@ def updates(facts: TrainingFacts) -> Iterator[Update]:
         for event in backwards:
             if event.tensor is not None and stepped:
                 yield Update(run, event.tensor, event.place, stepped)
-        if run.managed == "lightning" and run.name.endswith(".training_step") and not backwards:
-            result = run.result.items.get("loss") if isinstance(run.result, Mapping) else run.result
+        if run.name.endswith(_RETURNED.get(run.managed, "()")) and not backwards:
+            result = _loss(run.result)
             if isinstance(result, Tensor) and result.place is not None:
                 yield Update(run, result, result.place, tuple(_everything(result.cuts)))
+
+
+_RETURNED = {"lightning": ".training_step", "trainer": ".compute_loss"}
+"""Methods whose result a framework back-propagates."""
+
+
+def _loss(result: Value | None) -> Value | None:
+    if isinstance(result, Choice):
+        return next((loss for loss in map(_loss, result.options) if isinstance(loss, Tensor)), None)
+    if isinstance(result, Mapping):
+        return result.items.get("loss")
+    if isinstance(result, Collection):
+        return result.items[0] if result.items else None
+    return result
 
 
 def _everything(cuts: Iterable[Cut]) -> Iterator[Value]:
