@@ -13,6 +13,7 @@ _TRAINING = re.compile(
     r"backward|zero_grad|\.step\b|\bnn\.|Module\b|optim|Loss|\bloss|_loss\b|cross_entropy|no_grad|requires_grad|require_grad"
     r"|clip_grad|\.grad\b|autograd|Parameter\b|softmax|sigmoid|dropout|DataLoader|Trainer|state_dict|GradScaler|lr_sched"
     r"|\.eval\b|\.train\b|init\.|Sequential|Linear\b|parameters\(|gradlint"
+    r"|read_image|imread|Image\.open"
 )
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _LONG = 60
