@@ -190,13 +190,13 @@ def _added(left: Value, right: Value) -> tuple[Cut, ...]:
 
 
 def numbers(values: Iterable[Value]) -> bool:
-    """Whether nothing but numbers that were taken from tensors went in: `env.step(action.item())`."""
+    """Whether nothing but numbers and samples that were taken from tensors went in: `env.step(action.item())`."""
     return all(
         isinstance(v, Tensor)
         and not v.roots
         and not v.mystery
         and v.cuts
-        and v.cuts[-1].kind in ("item", "tolist", "numpy", "float")
+        and v.cuts[-1].kind in ("item", "tolist", "numpy", "float", "sample")
         for v in values
     )
 
