@@ -118,9 +118,10 @@ class Finder:
             for name in FILE_NAMES:
                 path = place / name
                 self._note(str(path))
-                if os.path.lexists(path) and not path.is_file():
+                is_file = os.path.isfile(path)
+                if os.path.lexists(path) and not is_file:
                     raise ConfigError(f"{path}: is not a file that can be read")
-                if path.is_file() and (name != "pyproject.toml" or _has_table(path)):
+                if is_file and (name != "pyproject.toml" or _has_table(path)):
                     return path
         return None
 

@@ -55,3 +55,24 @@ def test_try_repo(tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.returncode == 1, result.stdout + result.stderr
     assert re.search(r"^train.py:\d+:\d+: GL101 ", result.stdout, re.M)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the action's steps are written for bash")
+def test_steps_of_the_action(tmp_path: Path) -> None:
+    """The steps that lint, run as a runner does, with gradlint of this checkout in the place where they install it."""
+    steps = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))["runs"]["steps"]
+    program = tmp_path / "gradlint/bin/gradlint"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gradlint "$@"\n')
+    program.chmod(0o755)
+    shutil.copy(ROOT / "examples/train.py", tmp_path / "train.py")
+    inputs = {"RUNNER_TEMP": str(tmp_path), "LINT_PATHS": "train.py", "LINT_ARGUMENTS": "--select GL1"}
+    environment = {**os.environ, **inputs, "SARIF_FILE": "out.sarif", "PYTHONPATH": str(ROOT)}
+    results = [
+        subprocess.run(["bash", "-e", "-c", step["run"]], cwd=tmp_path, capture_output=True, text=True, env=environment)
+        for step in steps
+        if "run" in step and "pip" not in step["run"]
+    ]
+    assert [result.returncode for result in results] == [0, 1]
+    assert '"ruleId": "GL101"' in (tmp_path / "out.sarif").read_text("utf-8")
+    assert results[1].stdout.startswith("::error title=gradlint (GL101),file=train.py,line=36,")

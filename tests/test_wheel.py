@@ -32,6 +32,14 @@ def test_wheel_holds_every_rule_and_check(wheel: Path) -> None:
     assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
 
 
+def test_wheel_registers_the_command_and_the_plugin(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+    text = archive.read(name).decode()
+    assert "[console_scripts]\ngradlint = gradlint.__main__:main" in text
+    assert "[flake8.extension]\nGL = gradlint.flake8_plugin:Plugin" in text
+
+
 def test_wheel_needs_no_torch(wheel: Path) -> None:
     metadata = next(name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("METADATA"))
     text = zipfile.ZipFile(wheel).read(metadata).decode()
