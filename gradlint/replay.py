@@ -24,6 +24,8 @@ RACY_NS = 20_000_000
 _ENVIRONMENT = ("NO_COLOR", "FORCE_COLOR", "CI", "TERM", "GITHUB_ACTIONS")
 _NEVER = ("--no-cache", "--fix", "--unsafe-fixes", "--diff", "--add-ignore", "--watch", "--trace", "--output-file", "-")
 
+_stamps: dict[tuple[str, ...], int] = {}
+
 State = tuple[int, int, int, int]
 """mtime, ctime, size and inode of a path."""
 
@@ -39,6 +41,8 @@ def state(path: str) -> State | None:
 
 def stamp(folders: tuple[str, ...] = ()) -> int:
     """A number that changes with gradlint's own code and rules, so that an edited rule never meets an old result."""
+    if folders in _stamps:
+        return _stamps[folders]
     from gradlint import __version__
 
     seen: list[object] = [__version__, sys.version]
@@ -62,18 +66,21 @@ def stamp(folders: tuple[str, ...] = ()) -> int:
                 seen.append((entry.path, stat.st_mtime_ns, stat.st_size))
             elif "." not in name and name not in ("__pycache__", "tracer") and folder.startswith(package):
                 pending.append(entry.path)
-    return zlib.crc32(repr(sorted(map(str, seen))).encode())
+    _stamps[folders] = zlib.crc32(repr(sorted(map(str, seen))).encode())
+    return _stamps[folders]
 
 
 def find(arguments: list[str]) -> tuple[str, str, int] | None:
     """What the same run printed on stdout and stderr and ended with, if nothing has changed since; None to do the work.
     """
-    if not _may_replay(arguments):
+    if not may_replay(arguments):
         return None
     folder = cache_folder(arguments)
-    if folder is None:
-        return None
-    key = _key(arguments)
+    return None if folder is None else recall(folder, key_of(arguments))
+
+
+def recall(folder: str, key: str) -> tuple[str, str, int] | None:
+    """What is kept under a key, if nothing it depends on has changed since."""
     try:
         with open(_file(folder, key), "rb") as stream:
             data = stream.read()
@@ -100,7 +107,7 @@ class Recorder:
     """Remembers what a run looks at. A path has to be noted before it is read."""
 
     def __init__(self, arguments: list[str]) -> None:
-        self.storable = _may_replay(arguments)
+        self.storable = may_replay(arguments)
         self._arguments = arguments
         self._states: dict[str, State | None] = {}
 
@@ -116,8 +123,18 @@ class Recorder:
         """Keep the run's output for `find`; a folder that cannot be written only costs time."""
         if not self.storable:
             return
-        key = _key(self._arguments)
-        payload = marshal.dumps((key, list(self._states.items()), output, notes, code))
+        self.keep(folder, key_of(self._arguments), self._states, output, code, notes)
+
+    def store_settings(self, folder: str, key: str, output: str) -> None:
+        """Keep that a clean run prints this under settings that depend on no code."""
+        states = {path: then for path, then in self._states.items() if not path.endswith((".py", ".yaml"))}
+        if self.storable and not any(path.endswith(".yaml") for path in self._states):
+            self.keep(folder, key, states, output, 0, "")
+
+    @staticmethod
+    def keep(folder: str, key: str, states: dict[str, State | None], output: str, code: int, notes: str) -> None:
+        """Write one file of `folder`."""
+        payload = marshal.dumps((key, list(states.items()), output, notes, code))
         path = _file(folder, key)
         scratch = f"{path}.{os.getpid()}"
         try:
@@ -151,7 +168,8 @@ def cache_folder(arguments: list[str]) -> str | None:
         place = parent
 
 
-def _may_replay(arguments: list[str]) -> bool:
+def may_replay(arguments: list[str]) -> bool:
+    """Whether a run with these arguments only reads files and prints."""
     command = next((word for word in arguments if not word.startswith("-")), "check")
     if command in _OTHER_COMMANDS or any(word in ("-h", "--help", "-V", "--version") for word in arguments):
         return False
@@ -172,7 +190,8 @@ _OTHER_COMMANDS = (
 )
 
 
-def _key(arguments: list[str]) -> str:
+def key_of(arguments: list[str]) -> str:
+    """The name of a run: all that its output depends on besides files."""
     environment = [os.environ.get(name) for name in _ENVIRONMENT]
     return repr((arguments, os.getcwd(), environment, sys.stdout.isatty(), sys.stdout.encoding, stamp()))
 

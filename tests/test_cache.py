@@ -37,6 +37,19 @@ def replays(arguments: list[str], folder: Path) -> bool:
     return result.stdout == "True\n"
 
 
+def dismisses(arguments: list[str], folder: Path) -> bool:
+    """Whether the next such run would end without its settings being read."""
+    script = (
+        "import sys; from gradlint import quick; sys.argv = ['gradlint', *sys.argv[1:]];"
+        "print(quick.known_clean(sys.argv[1:]) is not None)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True,
+    )  # fmt: skip
+    return result.stdout == "True\n"
+
+
 def test_replayed_run_says_the_same(marked: Path, gradlint: Run) -> None:
     (marked / "a.py").write_text(FIRE)
     settle()
@@ -108,6 +121,27 @@ def test_every_change_is_seen(project: Path, gradlint: Run, change: str) -> None
     if change != "rule":
         assert gradlint("package").returncode == result.returncode == expected, result.stdout
     assert result.stdout == gradlint("package", "--output-format", "concise", "--no-cache").stdout
+
+
+def test_scripts_without_training_code_under_known_settings(marked: Path, gradlint: Run) -> None:
+    """After one clean run, settings are not read again for files that hold nothing of concern; a change is seen."""
+    options = ("--extend-ignore", "GL101")
+    (marked / "a.py").write_text("import os\n")
+    (marked / "gradlint.toml").write_text('select = ["GL1"]\n')
+    settle()
+    assert gradlint("a.py", *options).returncode == 0
+    (marked / "a.py").write_text("import sys\n")
+    (marked / "b.py").write_text("import re\n")
+    arguments = ["a.py", "b.py", *options]
+    assert dismisses(arguments, marked)
+    assert gradlint(*arguments).stdout == "All checks passed!\n"
+    assert not dismisses(["a.py"], marked), "other options are other settings"
+    (marked / "b.py").write_text(FIRE)
+    assert not dismisses(arguments, marked)
+    (marked / "b.py").write_text("import re\n")
+    (marked / "gradlint.toml").write_text('select = ["GL1"]\nunknown = 1\n')
+    assert not dismisses(arguments, marked)
+    assert gradlint(*arguments).returncode == 2
 
 
 def test_other_arguments_are_another_run(marked: Path, gradlint: Run) -> None:

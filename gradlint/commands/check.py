@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gradlint import baseline, replay
+from gradlint import baseline, quick, replay
 from gradlint import cache as caching
 from gradlint.cache import Cache
 from gradlint.cli import Parser
@@ -162,6 +162,8 @@ def _run(options: argparse.Namespace, note: Callable[[str], None], recorder: rep
         return _problems(problems)
     if cache is not None and survey.is_stable and files and recorder is not None:
         recorder.store(str(cache.folder), text, code, notes)
+        if text in ("", quick.CLEAN) and not (code or notes or report.diagnostics or fixed):
+            quick.remember(recorder, sys.argv[1:], str(cache.folder), text)
     return code
 
 
