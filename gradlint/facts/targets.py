@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from gradlint.facts.formulas import Formula
@@ -56,7 +57,17 @@ def _signed(formula: Formula) -> bool:
     if formula.op == "-" and len(formula.inputs) == 2:
         second = formula.inputs[1]
         return second.op == "mean" and second.inputs[0].same(formula.inputs[0])
+    if formula.op in ("sin", "cos") and formula.inputs:
+        angle = formula.inputs[0].interval
+        return angle.known and angle.high - angle.low >= 2 * math.pi
+    if formula.op == "*" and len(formula.inputs) == 2:
+        one, other = formula.inputs
+        return (_signed(one) and _one_sided(other)) or (_signed(other) and _one_sided(one))
     return formula.op in _SIGNED_AS_WHAT_THEY_TAKE and bool(formula.inputs) and _signed(formula.inputs[0])
+
+
+def _one_sided(formula: Formula) -> bool:
+    return formula.interval.known and (formula.interval.low > 0.0 or formula.interval.high < 0.0)
 
 
 def _below(formula: Formula) -> Formula:
