@@ -228,7 +228,13 @@ def _told_the_mode(cls: ClassValue) -> Iterator[str]:
 
 def switches(layer: Layer) -> bool:
     """Whether a layer itself, not one below it, computes something else in eval mode."""
-    return layer.name in MODE_DEPENDENT or _dropout_argument(layer)
+    return (layer.name in MODE_DEPENDENT and not _never_drops(layer)) or _dropout_argument(layer)
+
+
+def _never_drops(layer: Layer) -> bool:
+    """`nn.Dropout(0.0)`, also where 0 is only the default of a setting."""
+    given = layer.arguments[0] if layer.arguments else layer.keywords.get("p")
+    return "Dropout" in layer.name and isinstance(given, Constant) and given.value == 0
 
 
 def _published(layer: Layer) -> bool:
