@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import string
 import struct
 import wave
 import zlib
@@ -117,7 +118,9 @@ def _sentence(length: int = 12) -> str:
 
 
 def _text(path: Path, keys: list[str]) -> None:
-    path.write_text("\n".join(_sentence() for _ in range(2000)) + "\n")
+    """Sentences, after one line with every letter, digit and mark that a table of characters may be asked for."""
+    lines = [f"{_sentence().capitalize()}{random.choice('.!?')}" for _ in range(2000)]
+    path.write_text("\n".join([string.ascii_letters + string.digits + string.punctuation, *lines]) + "\n")
 
 
 def _cell(name: str) -> str:

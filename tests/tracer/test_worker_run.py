@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -233,6 +235,31 @@ def test_a_hang_ends_in_time_and_leaves_nothing(tmp_path: Path) -> None:
     assert "12 s" in record["error"]["message"]
     assert record["attempts"][0]["outcome"] == "timeout"
     assert time.monotonic() - started < 60
+
+
+def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
+    mark = tmp_path / "pids"
+    script = tmp_path / "train.py"
+    script.write_text(
+        HEAD + "import subprocess\nchild = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+        f"open({str(mark)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}\\n')\ntime.sleep(1000)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-m", "gradlint", "trace", str(script), "--in-place"]
+    tracer = subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while tracer.poll() is None and not (mark.is_file() and mark.read_text().endswith("\n")):
+        time.sleep(0.1)
+    tracer.send_signal(signal.SIGINT)
+    _, said = tracer.communicate(timeout=60)
+    assert tracer.returncode == 130, said
+    assert said.decode().splitlines()[-1] == "gradlint: interrupted"
+    assert not [pid for pid in map(int, mark.read_text().split()) if psutil.pid_exists(pid)]
 
 
 def test_a_timeout_after_a_step_still_gives_the_step(tmp_path: Path) -> None:
@@ -626,8 +653,6 @@ def test_an_interpreter_without_torch(tmp_path: Path) -> None:
 
 
 def test_parent_never_imports_torch() -> None:
-    import subprocess
-
     code = "import sys, gradlint.tracer.run, gradlint.tracer.ladder; assert 'torch' not in sys.modules"
     root = Path(__file__).resolve().parents[2]
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(root)})
