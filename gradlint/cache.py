@@ -1,8 +1,10 @@
 """Findings of unchanged files, in one SQLite file a project.
 
-A row belongs to one file under one plan of rules and holds plain data (marshal, never pickle). It is valid while the
-content of the file and of everything its facts depended on is the same. Any number of runs may share the database; a
-run that finds it locked, damaged or read-only works without it.
+A row belongs to one file under one set of options and holds plain data (marshal, never pickle): the findings of every
+check, selected or not, so that another selection of rules needs no parse. It is valid while the content of the file and
+of everything its facts depended on is the same. Facts themselves are not kept: they are a web of objects that reaches
+into the files they were linked with, while findings are a few tuples. Any number of runs may share the database; a run
+that finds it locked, damaged or read-only works without it.
 """
 
 from __future__ import annotations

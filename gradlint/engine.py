@@ -158,7 +158,7 @@ class Engine:
             if digest_of(path) != then:
                 survey.is_stable = False
                 return
-        if self._cache is not None and not outcome.crashes:
+        if self._cache is not None and outcome.is_whole and not outcome.crashes:
             self._cache.put(outcome.path, plan.key, outcome.digests, outcome.to_plain())
 
     def _keep(self, outcome: Outcome, survey: Survey, found: dict[str, Outcome]) -> None:

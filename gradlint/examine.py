@@ -44,6 +44,8 @@ class Outcome:
     has_loop: bool = False
     notes: tuple[str, ...] = ()
     crashes: list[Crash] = field(default_factory=list)
+    is_whole: bool = True
+    """False if a check failed, selected or not: then the findings are not all there are."""
 
     def to_plain(self) -> Any:
         """For the cache; crashes are not kept."""
@@ -91,7 +93,7 @@ class Examiner:
             outcome.crashes.append(_crash("the model", path, error))
         else:
             outcome.notes = tuple(facts.bounded)
-            for name in plan.checks:
+            for name in plan.examined:
                 self._check(name, plan, facts, outcome)
         outcome.digests = self._dependencies(path)
         for finding in outcome.findings:
@@ -104,13 +106,17 @@ class Examiner:
         try:
             check = self._registries[plan.folders].check(name)
         except CatalogError as error:
-            outcome.crashes.append(Crash(str(error), traceback.format_exc()))
+            outcome.is_whole = False
+            if name in plan.selected:
+                outcome.crashes.append(Crash(str(error), traceback.format_exc()))
             return
         found: list[Finding] = []
         try:
             found.extend(check(facts, plan.options[name]))
         except Exception as error:
-            outcome.crashes.append(_crash(f"rule {name}", outcome.path, error))
+            outcome.is_whole = False
+            if name in plan.selected:
+                outcome.crashes.append(_crash(f"rule {name}", outcome.path, error))
         outcome.findings.extend(found)
 
     def _add_comments(self, path: str, outcome: Outcome) -> None:

@@ -21,10 +21,16 @@ ALWAYS = ("syntax-error", "unreadable-notebook")
 
 @dataclass(frozen=True)
 class Plan:
-    """Rules by name. `checks` run in this order; `key` differs between plans that may find different things."""
+    """Rules by name; `checks` are those of the selected ones.
+
+    `examined` run, in this order: also the built-in checks that are not selected, whose findings are remembered but not
+    shown. They cost little beside the model, and another selection of rules finds its results in the cache. `key`
+    differs between plans that may find different things.
+    """
 
     selected: frozenset[str]
     checks: tuple[str, ...]
+    examined: tuple[str, ...]
     options: Mapping[str, Options]
     folders: tuple[Path, ...]
     key: str
@@ -53,18 +59,23 @@ def make(settings: Settings, catalog: Catalog, registry: Registry) -> Plan:
     for name in checks:
         if name not in registry.modules:
             raise CatalogError(f"{rules[name].path}: has no check {name.replace('-', '_')}.py, so it cannot be run")
+    folders = tuple(Path(folder) for folder in settings.extend_rules)
+    examined = tuple(
+        rule.name
+        for rule in rules.values()
+        if rule.name in checks
+        or (needs_check(rule) and rule.name in registry.modules and registry.modules[rule.name].parent not in folders)
+    )
     given = _given(settings.rules, rules)
     options = {
-        name: Options({**_defaults(rules[name]), **given.get(name, {})}, strict=settings.strict) for name in checks
+        name: Options({**_defaults(rules[name]), **given.get(name, {})}, strict=settings.strict) for name in examined
     }
-    told = repr(
-        (checks, [(name, sorted(options[name].items())) for name in checks], settings.strict, settings.extend_rules)
-    )
+    told = repr(([(name, sorted(options[name].items())) for name in examined], settings.strict, settings.extend_rules))
     told += repr(
         [(str(path), digest_of(str(path))) for folder in settings.extend_rules for path in _files(Path(folder))]
     )
     key = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
-    return Plan(selected, checks, options, tuple(Path(folder) for folder in settings.extend_rules), key)
+    return Plan(selected, checks, examined, options, folders, key)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -173,6 +173,25 @@ def test_unchanged_files_are_not_examined_again(marked: Path, gradlint: Run) -> 
     assert (marked / "log.txt").read_text().split() == ["a.py", "b.py", "b.py"]
 
 
+def test_another_selection_of_rules_needs_no_parse(project: Path, gradlint: Run) -> None:
+    """Findings of every rule are remembered: what is selected, ignored or shown changes without the model."""
+    (project / "train.py").write_text(
+        "import torch\nfrom torch import nn\n\nmodel = nn.Linear(4, 2)\n"
+        "opt = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+        "for x, y in loader:\n    loss = nn.functional.cross_entropy(model(x), y)\n"
+        "    loss.backward()\n    opt.step()\n"
+    )
+    assert "GL101" not in gradlint("train.py", "--ignore", "GL101").stdout
+    run = [sys.executable, "-X", "importtime", "-m", "gradlint", "train.py", "--select=GL101"]
+    result = subprocess.run(
+        run, cwd=project, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert "GL101" in result.stdout
+    assert "libcst" not in result.stderr
+    (project / "gradlint.toml").write_text("[rules.GL601]\nadam = 0.5\n")
+    assert "GL101" in gradlint("train.py", "--output-format", "concise").stdout
+
+
 def test_crashes_and_failures_are_never_remembered(marked: Path, gradlint: Run) -> None:
     (marked / "a.py").write_text("import torch\n# CRASH\n")
     settle()
