@@ -18,6 +18,7 @@ from gradlint.facts.events import (
     ZeroGrad,
     walk,
 )  # fmt: skip
+from gradlint.facts.lightning import automatic_steps
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State, nodes_around
 from gradlint.facts.values import Manager, Optimizer, Place, Tensor, Unknown, Value
@@ -85,7 +86,7 @@ def _bypasses(facts: TrainingFacts, run: Run, strict: bool) -> Iterator[tuple[Ev
                     continue
                 if relations.overlap(event.target, optimizer) and not _alternative(run, event):
                     yield event, framework
-    if run.managed == "lightning" and run.name.endswith(".training_step") and _automatic(facts, run):
+    if any(step is run for step in automatic_steps(facts)):
         yield from ((event, "lightning") for event in events if isinstance(event, Backward) and event.via is None)
 
 
@@ -103,16 +104,6 @@ def _alternative(run: Run, event: Event) -> bool:
             return True
         if isinstance(event, ClipGrad) and any(isinstance(o, ClipGrad) and o.callee != event.callee for o in others):
             return True
-    return False
-
-
-def _automatic(facts: TrainingFacts, run: Run) -> bool:
-    """Whether the class of a training step surely leaves Lightning's automatic optimisation on."""
-    if any(write.name == "automatic_optimization" for write in facts.writes):
-        return False
-    for module in facts.modules:
-        if module.cls.name == run.name.partition(".")[0]:
-            return not module.cls.opaque and module.cls.find("automatic_optimization") is None
     return False
 
 
