@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from conftest import ROOT
 
-CONFIGURATION = f"[flake8:local-plugins]\nextension =\n    GL = gradlint.flake8_plugin:Plugin\npaths = {ROOT}\n"
+IS_INSTALLED = any(entry.name == "GL" for entry in entry_points(group="flake8.extension"))
+CONFIGURATION = (
+    "[flake8]\n"
+    if IS_INSTALLED
+    else f"[flake8:local-plugins]\nextension =\n    GL = gradlint.flake8_plugin:Plugin\npaths = {ROOT}\n"
+)
+"""With gradlint installed flake8 finds the plugin by itself, and would run it twice."""
 
 
 def flake8(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
