@@ -57,9 +57,9 @@ def tools() -> dict[str, str]:
     found = {name: shutil.which(name, path=f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}") for name in PEERS}
     present = {name: path for name, path in found.items() if path is not None}
     if "flake8" in present:
-        # TorchFix makes itself a plugin of the flake8 beside it: then that one is no flake8 to compare with.
+        # TorchFix and gradlint make themselves plugins of the flake8 beside them: no flake8 to compare with then.
         told = subprocess.run([present["flake8"], "--version"], capture_output=True, text=True, check=False).stdout
-        if "TorchFix" in told:
+        if "TorchFix" in told or "gradlint" in told:
             del present["flake8"]
     return present
 

@@ -18,6 +18,7 @@ class _Scaling(Machine):
     """The state is the Backwards since the last clear or step; each is scaled by a scaler or plain."""
 
     start = frozenset[Event]()
+    watches = (Backward, OptimizerStep, ZeroGrad, Escape)
 
     def __init__(self, optimizer: Value) -> None:
         super().__init__()

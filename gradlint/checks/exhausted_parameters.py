@@ -31,6 +31,8 @@ def _each_round(run: Run, event: Event) -> bool:
 class _Reading(Machine):
     """full -> Exhaust -> empty -> Exhaust: nothing was left. The first round of a loop may still find it full."""
 
+    watches = (Construct, Escape, Exhaust)
+
     def __init__(self, iterator: Value, before: Exhaust | None) -> None:
         super().__init__()
         self.iterator = iterator

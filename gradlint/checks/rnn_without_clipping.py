@@ -50,6 +50,8 @@ class _Full:
 class _Unclipped(Machine):
     """Backward through time -> full -> step."""
 
+    watches = (Backward, OptimizerStep, ZeroGrad, Escape)
+
     def __init__(self, optimizer: Value, through: dict[int, Layer]) -> None:
         super().__init__()
         self.optimizer = optimizer

@@ -17,6 +17,7 @@ class _Updating(Machine):
     """The state is the steps since the last update; a second step of the same optimizer among them is one too many."""
 
     start = frozenset[OptimizerStep]()
+    watches = (OptimizerStep, ScalerUpdate, Construct, Escape)
 
     def __init__(self, scaler: Value) -> None:
         super().__init__()

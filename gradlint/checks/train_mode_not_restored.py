@@ -17,6 +17,8 @@ from gradlint.options import Options
 class _Mode(Machine):
     """train -> eval() -> eval -> Backward of the same module: it trains in eval mode."""
 
+    watches = (ModeSwitch, Backward, Escape)
+
     def __init__(self, module: Value) -> None:
         super().__init__()
         self.module = module
