@@ -35,6 +35,18 @@ def judge_decay(evidence: Evidence, claim: Claim) -> Verdict:
     return refuted(told, found.decades, UNIT, limit)
 
 
+def judge_change(evidence: Evidence, claim: Claim) -> Verdict:
+    """Like `judge_decay`, and confirmed as well where the gradient grows by `decades` towards the first layer."""
+    found = decay(evidence.stack_at(claim))
+    limit = claim.option("decades", DECADES)
+    if found is not None and found.decades >= limit:
+        return confirmed(describe(found), found.decades, UNIT, limit)
+    if found is not None and found.decades >= limit - SPREAD:
+        told = f"{describe(found)}, within the spread of seeds of the threshold"
+        return inconclusive(told, found.decades, UNIT, limit)
+    return judge_decay(evidence, claim)
+
+
 def describe(found: Decay) -> str:
     """The measured ratio in words."""
     ratio = format_decades(found.decades)
