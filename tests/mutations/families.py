@@ -30,7 +30,7 @@ TEXT_OPERATORS: dict[str, tuple[str, str]] = {
     "heavy-decay": (r"(weight_decay\"?[=:] ?)[\d.]+(?:e-\d+)?(?=[,)}])", r"\g<1>5.0"),
     "drop-log-softmax": (r"F\.log_softmax\(([\w.]+(?: / T)?), dim=1\)", r"\1"),
     "drop-sigmoid": (r"torch\.sigmoid\((self\.\w+\(h\))\)", r"\1"),
-    "softmax-without-dim": (r"((?:log_)?softmax\([\w. /]+), dim=-?1\)", r"\1)"),
+    "softmax-without-dim": (r"((?:log_)?softmax\([\w. /()]+?), dim=-?1\)", r"\1)"),
     "unreduced-loss": (
         r"nn\.(CrossEntropyLoss|MSELoss|BCEWithLogitsLoss|SmoothL1Loss)\(\)",
         r'nn.\1(reduction="none")',

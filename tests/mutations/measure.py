@@ -18,7 +18,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
-from mutations import families, gradients, order
+from mutations import families, gradients, numerics, order
 from mutations.script import Mutant, Script, load_scripts
 
 if sys.version_info >= (3, 11):
@@ -33,6 +33,7 @@ MAKERS: dict[str, Callable[[Script], Iterator[Mutant]]] = {
     "order": order.mutants,
     "families": families.mutants,
     "gradients": gradients.mutants,
+    "numerics": numerics.mutants,
 }
 
 
