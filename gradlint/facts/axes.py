@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gradlint.facts import code
+from gradlint.facts import code, small_batches
 from gradlint.facts.interpret.expressions import text_of
-from gradlint.facts.model import ModuleDef, TrainingFacts
+from gradlint.facts.loaders import training_loaders
+from gradlint.facts.model import TrainingFacts
 from gradlint.facts.torch_names import ACTIVATIONS, ATTENTION, CONVOLUTIONS, FUNCTIONAL_ACTIVATIONS, RECURRENT
 from gradlint.facts.values import Choice, Collection, Constant, FunctionValue, Instance, Layer, Value, constant, integer
 
@@ -309,22 +310,27 @@ class _Reader:
             size.batch = size.batch or Evidence(text_of(expr), expr.at[0] if expr.at else 0)
 
 
-def single_norm(module: Value) -> Layer | None:
-    """The first batch-norm of a module that normalises over the rows of its first input alone, one value a row."""
-    rows = Axis()
+def _read(module: Value, rows: Axis) -> _Reader | None:
+    """A module's forward, read with `rows` as the first axis of its first input."""
     batch = _Tensor([rows, Axis(), Axis()])
     if isinstance(module, Layer):
         reader = _Reader({}, {})
         reader.applied(module, [batch], {}, code.Call(code.Name("", None), [], None))
-    elif isinstance(module, Instance):
-        method = _forward(module)
-        if method is None or len(method.parameters) < 2:
-            return None
-        reader = _Reader(module.attributes, {method.parameters[1].name: batch})
-        reader.block(method.body)
-    else:
+        return reader
+    method = _forward(module) if isinstance(module, Instance) else None
+    if not isinstance(module, Instance) or method is None or len(method.parameters) < 2:
         return None
-    return next((norm for norm, axis in reader.norms if axis is rows), None)
+    names: dict[str, Any] = {p.name: _Tensor([Axis(), Axis(), Axis()]) for p in method.parameters[1:] if not p.star}
+    reader = _Reader(module.attributes, {**names, method.parameters[1].name: batch})
+    reader.block(method.body)
+    return reader
+
+
+def single_norm(module: Value) -> Layer | None:
+    """The first batch-norm of a module that normalises over the rows of its first input alone, one value a row."""
+    rows = Axis()
+    reader = _read(module, rows)
+    return next((norm for norm, axis in reader.norms if axis is rows), None) if reader is not None else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -337,26 +343,25 @@ class Mismatch:
 
 
 def mismatches(facts: TrainingFacts) -> Iterator[Mismatch]:
-    """Every recurrent or attention layer that the forward of its module feeds the other way round, first uses first."""
-    for module in facts.modules:
-        for use in _uses(module):
+    """Every recurrent or attention layer that is fed the other way round, by its module's own code or by a loader."""
+    readers = [_read(module.instance, Axis()) for module in facts.modules]
+    readers.extend(_loaded(facts))
+    for reader in readers:
+        for use in reader.uses if reader is not None else ():
             known = _batch_first(use.layer)
-            if known is None:
-                continue
             batch, time = (use.first, use.second) if known else (use.second, use.first)
             against = batch.time or time.batch
-            if against is not None and batch.batch is None and time.time is None:
+            if known is not None and against is not None and batch.batch is None and time.time is None:
                 yield Mismatch(use.layer, known, against)
 
 
-def _uses(module: ModuleDef) -> list[Use]:
-    method = _forward(module.instance)
-    if method is None:
-        return []
-    names = {p.name: _Tensor([Axis(), Axis(), Axis()]) for p in method.parameters[1:] if not p.star}
-    reader = _Reader(module.instance.attributes, dict(names))
-    reader.block(method.body)
-    return reader.uses
+def _loaded(facts: TrainingFacts) -> Iterator[_Reader | None]:
+    """The modules that get a loader's batches as they are: the first axis is the batch."""
+    for found in training_loaders(facts):
+        if found.loop is not None and small_batches.stacks_rows(found):
+            for forward in small_batches.whole_batches(facts, found.loop):
+                evidence = Evidence(f"for … in {found.loop.hint}", found.loop.place.at[0])
+                yield _read(forward.module, Axis(batch=evidence))
 
 
 def _forward(module: Instance) -> code.Function | None:

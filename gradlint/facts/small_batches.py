@@ -9,7 +9,7 @@ from gradlint.facts import code
 from gradlint.facts.events import Forward, Repeat, walk
 from gradlint.facts.loaders import TrainingLoader
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.values import Constant, Steps, Value, integer
+from gradlint.facts.values import Constant, FunctionValue, Steps, Value, integer
 
 _MOVES = frozenset({"to", "cuda", "cpu", "float", "double", "half", "long", "contiguous"})
 
@@ -45,9 +45,9 @@ def whole_batches(facts: TrainingFacts, loop: Repeat) -> Iterator[Forward]:
     if node is None or loop.place.path != facts.path:
         return
     given = {part.name for part in code.walk(node.target) if isinstance(part, code.Name)}
-    for part in code.walk(node.body):
-        if isinstance(part, code.Assign) and not _moved(part):
-            given -= {name.name for target in part.targets for name in code.walk(target) if isinstance(name, code.Name)}
+    pairs = [pair for part in code.walk(node.body) if isinstance(part, code.Assign) for pair in _pairs(part)]
+    given |= {name for name, source in pairs if source in given}
+    given -= {name for name, source in pairs if source not in given}
     calls = {part.at: part for part in code.walk(node.body) if isinstance(part, code.Call)}
     for event in walk(loop.body):
         if isinstance(event, Forward) and event.place.path == facts.path:
@@ -74,17 +74,45 @@ def single_rows(facts: TrainingFacts, forward: Forward) -> bool:
     return False
 
 
-def _moved(assignment: code.Assign) -> bool:
-    """`x = x.to(device)`, `x, y = x.to(device), y.to(device)`."""
-    target, value = assignment.targets[0], assignment.value
-    left = target.items if isinstance(target, code.Sequence) else [target]
-    right = value.items if isinstance(value, code.Sequence) else [value]
-    names = [part.name if isinstance(part, code.Name) else None for part in left]
-    return names == [getattr(_bare(part), "name", "") for part in right]
+def _pairs(assignment: code.Assign) -> Iterator[tuple[str, str]]:
+    """The names that are written, each with the name it keeps the rows of: `x, y = x.to(device), y.to(device)`."""
+    for target in assignment.targets:
+        left = target.items if isinstance(target, code.Sequence) else [target]
+        value = assignment.value
+        right = value.items if isinstance(value, code.Sequence) and len(value.items) == len(left) else []
+        for index, part in enumerate(left):
+            source = _bare(right[index] if right else value) if right or len(left) == 1 else None
+            if isinstance(part, code.Name):
+                yield part.name, source.name if isinstance(source, code.Name) else ""
 
 
 def _bare(expr: Any) -> Any:
-    """`x` behind `x.float().to(device)`."""
-    while isinstance(expr, code.Call) and isinstance(expr.func, code.Attribute) and expr.func.name in _MOVES:
-        expr = expr.func.base
-    return expr
+    """`x` behind `x.float().to(device)`, `x + noise` and `x[:, 1:]`: what keeps its rows."""
+    while True:
+        if isinstance(expr, code.Call) and isinstance(expr.func, code.Attribute) and expr.func.name in _MOVES:
+            expr = expr.func.base
+        elif isinstance(expr, code.Binary) and expr.op in ("+", "-", "/"):
+            expr = expr.left
+        elif isinstance(expr, code.Subscript) and _all_rows(expr.index[0]):
+            expr = expr.base
+        else:
+            return expr
+
+
+def _all_rows(index: Any) -> bool:
+    return isinstance(index, code.Slice) and index.lower is None and index.upper is None and index.step is None
+
+
+def stacks_rows(found: TrainingLoader) -> bool:
+    """Whether a loader surely puts the samples along the first axis: by itself or `pad_sequence(batch_first=True)`."""
+    collate = found.given("collate_fn")
+    if collate is None:
+        size = found.given("batch_size")
+        return not (isinstance(size, Constant) and size.value is None)
+    body = getattr(collate.node, "body", None) if isinstance(collate, FunctionValue) else None
+    return any(
+        isinstance(node, code.Call)
+        and getattr(node.func, "name", "") == "pad_sequence"
+        and any(a.name == "batch_first" and getattr(a.value, "value", None) is True for a in node.arguments)
+        for node in code.walk(body)
+    )

@@ -44,6 +44,11 @@ TEXT_OPERATORS: dict[str, tuple[str, str]] = {
     "sample-for-rsample": (r"\.rsample\(\)", ".sample()"),
     "drop-training-flag": (r", training=self\.training\)", ")"),
     "drop-shuffle": (r", shuffle=True", ""),
+    "drop-batch-first": (r"(nn\.(?:LSTM|GRU|TransformerEncoderLayer)\(.*), batch_first=True", r"\1"),
+    "drop-activation": (
+        r"(nn\.Linear\([^()]*\)), nn\.(?:ReLU|GELU|Tanh|SiLU|LeakyReLU|ELU)\([^()]*\), (?=nn\.Linear\()",
+        r"\1, ",
+    ),
     "keep-graph": (r"(\+= loss|append\(loss)\.(?:item|detach)\(\)", r"\1"),
     "bypass-framework": (r"(?:accelerator|fabric|engine)\.backward\((\w+)\)", r"\1.backward()"),
     "bypass-clipping": (r"accelerator\.clip_grad_norm_", "nn.utils.clip_grad_norm_"),
@@ -72,6 +77,7 @@ def mutants(script: Script) -> Iterator[Mutant]:
         _regress_classes,
         _modes,
         _drop_no_grad,
+        _single_sample,
     ):
         yield from operation(script)
 
@@ -322,3 +328,10 @@ def _drop_no_grad(script: Script) -> Iterator[Mutant]:
         for decorator in function.decorator_list:
             if ast.unparse(decorator) == "torch.no_grad()":
                 yield script.edit().drop_line(decorator.lineno).mutant("drop-no-grad", decorator.lineno)
+
+
+def _single_sample(script: Script) -> Iterator[Mutant]:
+    """Batches of one, in scripts with a batch-norm that has one value a channel and sample."""
+    if "BatchNorm1d" in script.text:
+        pattern = re.compile(r"(DataLoader\(.*batch_size=)\d+")
+        yield from _by_text(script, "single-sample", pattern, r"\g<1>1")
