@@ -4,7 +4,7 @@
 
 Each script is started by `gradlint trace SCRIPT --output-format json` with the interpreter `--python`, which should
 hold torch and what the scripts import. Packages come from `.primer/` (fetch them first), repositories from clones at
-FOLDER/owner/name. NAME limits the run to scripts whose source and path contain it; their rows of the table are replaced.
+FOLDER/owner/name. NAME limits the run to scripts whose source and path contain it; their rows are replaced.
 
 Below the table: the share of scripts that a real backward of their own loop was seen of, over those whose imports are
 installed (none had to be replaced by a stub).
