@@ -38,7 +38,7 @@ def _point(formula: Formula) -> tuple[str, Formula] | None:
     if formula.op == "/":
         divisor = formula.inputs[1]
         own = divisor.op in ("norm", "vector_norm") and divisor.inputs[0].same(argument)
-        return ("0", divisor) if own and reach.zero(divisor) else None
+        return ("0", divisor) if own and reach.zero(divisor) and reach.zero(argument) else None
     if formula.op == "**" and (formula.number is None or formula.number >= 1):
         return None
     return ("0", argument) if reach.zero(argument) and not reach.sifted(argument) else None

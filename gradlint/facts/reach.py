@@ -58,7 +58,7 @@ def zero(formula: Formula) -> bool:
 
 def _replaced(formula: Formula, depth: int = _DEPTH) -> bool:
     unseen = any(not part.interval.known for part in formula.inputs)
-    if formula.op in ("where", "masked_fill") or (formula.op == "maximum" and unseen):
+    if formula.op in ("where", "masked_fill", "zeros") or (formula.op == "maximum" and unseen):
         return True
     return depth > 0 and any(_replaced(part, depth - 1) for part in formula.inputs)
 
