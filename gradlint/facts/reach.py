@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.facts.events import Backward, walk
+from gradlint.facts import code
 from gradlint.facts.formulas import Formula
 from gradlint.facts.interpret.tensors import ancestry
 from gradlint.facts.model import Calculation, TrainingFacts
@@ -58,7 +59,7 @@ def zero(formula: Formula) -> bool:
 
 def _replaced(formula: Formula, depth: int = _DEPTH) -> bool:
     unseen = any(not part.interval.known for part in formula.inputs)
-    if formula.op in ("where", "masked_fill", "zeros") or (formula.op == "maximum" and unseen):
+    if formula.op in ("where", "masked_fill") or (formula.op == "maximum" and unseen):
         return True
     return depth > 0 and any(_replaced(part, depth - 1) for part in formula.inputs)
 
@@ -86,6 +87,42 @@ def under_where(facts: TrainingFacts) -> set[Place]:
             steps = [step for branch in calculation.formula.inputs[1:] for step in entries(branch)]
             found.update(step.place for step in steps if step.place is not None)
     return found
+
+
+def under_test(facts: TrainingFacts) -> set[Place]:
+    """Places of the steps that a branch takes only after it compared what they read with a number near 0.
+
+    `if x.norm() != 0: x = x / x.norm()`.
+    """
+    imported = {bound for node in code.walk(facts.program) for bound in _imported(node)}
+    found: set[Place] = set()
+    for node in code.walk(facts.program):
+        if isinstance(node, (code.If, code.Conditional)):
+            compared = {name for test in code.walk(node.test) for name in _compared(test)} - imported
+            steps = code.walk(node.body) if compared else ()
+            found.update(
+                Place(facts.path, step.at)
+                for step in steps
+                if isinstance(step, (code.Call, code.Binary)) and compared & _names(step)
+            )
+    return found
+
+
+def _imported(node: object) -> Iterator[str]:
+    if isinstance(node, (code.Import, code.ImportFrom)):
+        yield from (alias or name.partition(".")[0] for name, alias in node.names)
+
+
+def _compared(test: object) -> set[str]:
+    if not isinstance(test, code.Compare):
+        return set()
+    sides = [test.left, *(right for _, right in test.rest)]
+    near_zero = any(isinstance(s, code.Literal) and isinstance(s.value, (int, float)) and abs(s.value) < 1 for s in sides)
+    return {name for side in sides for name in _names(side)} if near_zero else set()
+
+
+def _names(node: object) -> set[str]:
+    return {part.name for part in code.walk(node) if isinstance(part, code.Name)}
 
 
 def entries(formula: Formula, depth: int = _DEPTH) -> Iterator[Formula]:
