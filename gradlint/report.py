@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gradlint.catalog import RuleSpec
-from gradlint.diagnostics import Diagnostic, Edit, Finding, Fix, Related, Severity
+from gradlint.diagnostics import Diagnostic, Edit, Finding, Fix, Range, Related, Severity
 from gradlint.errors import SourceError
 from gradlint.source import Source, from_buffer, is_notebook, read
 
@@ -74,16 +74,18 @@ class Sources:
 def diagnostic(finding: Finding, rule: RuleSpec, sources: Sources) -> Diagnostic:
     """A finding joined with its rule, positions counted in its notebook cell. Raises KeyError for a value not given."""
     cell, range, fix = None, finding.range, finding.fix
+    values: Mapping[str, str | int | float] = finding.values
     source = sources.get(finding.path) if is_notebook(finding.path) else None
     if source is not None:
         cell, range = source.place(range)
+        values = {key: _in_cell(source, cell, key, value) for key, value in values.items()}
         if fix is not None:
             edits = tuple(Edit(source.place(edit.range)[1], edit.text) for edit in fix.edits)
             fix = Fix(fix.message, edits, fix.applicability)
     return Diagnostic(
         code=rule.code,
         name=rule.name,
-        message=" ".join(rule.message.format_map(finding.values).split()),
+        message=" ".join(rule.message.format_map(values).split()),
         severity=Severity(rule.severity),
         confidence=rule.confidence,
         filename=shown(finding.path),
@@ -93,6 +95,14 @@ def diagnostic(finding: Finding, rule: RuleSpec, sources: Sources) -> Diagnostic
         fix=fix,
         related=tuple(Related(shown(item.path), item.range, item.note) for item in finding.related),
     )
+
+
+def _in_cell(source: Source, cell: int | None, key: str, value: str | int | float) -> str | int | float:
+    """A line number that a message speaks of, counted in its cell, which is named where it is another one."""
+    if not key.endswith("line") or not isinstance(value, int):
+        return value
+    other, range = source.place(Range(value, 1, value, 1))
+    return range.line if other == cell else f"{range.line} of cell {other}"
 
 
 def shown(path: str) -> str:

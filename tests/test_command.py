@@ -257,3 +257,25 @@ def test_closed_pipe(marked: Path) -> None:
     )
     assert result.stderr == ""
     assert result.stdout.startswith("a.py:2:6")
+
+
+def test_lines_in_messages_about_notebooks_are_counted_in_their_cell(gradlint: Run, project: Path) -> None:
+    """A line of the joined text would lead nowhere; one of another cell names it."""
+    cells = [
+        ["import torch\n", "from torch import nn\n", "model = nn.Linear(3, 2)\n"],
+        ["optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"],
+        [
+            "for x, y in batches:\n",
+            "    loss = nn.functional.cross_entropy(model(x), y)\n",
+            "    loss.backward()\n",
+            "    optimizer.step()\n",
+        ],
+        ["other = torch.optim.SGD(model.parameters(), lr=0.1)\n"],
+    ]
+    notebook = {"nbformat": 4, "cells": [{"cell_type": "code", "source": lines} for lines in cells]}
+    (project / "n.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    found = json.loads(gradlint("n.ipynb", "--select", "GL101,GL104", "--output-format", "json").stdout)
+    placed = [(item["code"], item["cell"], item["location"]["row"]) for item in found]
+    assert placed == [("GL104", 3, 3), ("GL101", 3, 4)]
+    assert "`other` (line 1 of cell 4)" in found[0]["message"]
+    assert "`step()` on line 4 and the next `backward()` on line 3" in found[1]["message"]
