@@ -15,7 +15,7 @@ _ENDS = "±1"
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every such step in the loss path by the range of its argument."""
-    guarded = reach.under_where(facts)
+    guarded = reach.under_where(facts) | reach.under_test(facts)
     seen = set()
     for calculation in reach.in_loss(facts, "sqrt", "rsqrt", "**", "/", "acos", "asin"):
         place, formula = calculation.place, calculation.formula

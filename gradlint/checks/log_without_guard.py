@@ -12,7 +12,7 @@ from gradlint.options import Options
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every logarithm in the loss path by the range of its argument."""
-    guarded = reach.under_where(facts)
+    guarded = reach.under_where(facts) | reach.under_test(facts)
     seen = set()
     for calculation in reach.in_loss(facts, "log", "log2", "log10"):
         place, formula = calculation.place, calculation.formula

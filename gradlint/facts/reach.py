@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradlint.facts.events import Backward, walk
 from gradlint.facts import code
+from gradlint.facts.events import Backward, walk
 from gradlint.facts.formulas import Formula
 from gradlint.facts.interpret.tensors import ancestry
 from gradlint.facts.model import Calculation, TrainingFacts
@@ -103,7 +103,7 @@ def under_test(facts: TrainingFacts) -> set[Place]:
             found.update(
                 Place(facts.path, step.at)
                 for step in steps
-                if isinstance(step, (code.Call, code.Binary)) and compared & _names(step)
+                if isinstance(step, (code.Call, code.Binary)) and step.at is not None and compared & _names(step)
             )
     return found
 
@@ -117,7 +117,8 @@ def _compared(test: object) -> set[str]:
     if not isinstance(test, code.Compare):
         return set()
     sides = [test.left, *(right for _, right in test.rest)]
-    near_zero = any(isinstance(s, code.Literal) and isinstance(s.value, (int, float)) and abs(s.value) < 1 for s in sides)
+    numbers = [side.value for side in sides if isinstance(side, code.Literal)]
+    near_zero = any(isinstance(number, (int, float)) and abs(number) < 1 for number in numbers)
     return {name for side in sides for name in _names(side)} if near_zero else set()
 
 
