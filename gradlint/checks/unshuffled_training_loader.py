@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import code
+from gradlint.facts.formulas import Formula
 from gradlint.facts.loaders import TrainingLoader, training_loaders
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.values import NONE, Collection, Constant, Instance, Steps, Tensor, Unknown, Value
+from gradlint.facts.values import NONE, Collection, Constant, Instance, Steps, Unknown, Value
 from gradlint.options import Options
 
 _RANDOM_ORDER = frozenset({"shuffle", "randint", "randrange", "randperm", "permutation", "sample", "choice", "choices"})
@@ -64,11 +65,15 @@ def _shuffled(facts: TrainingFacts, rows: Value) -> bool:
 
 
 def _drawn(found: TrainingLoader) -> bool:
-    """Whether the rows are random numbers: in one pass, their order means nothing."""
+    """Whether the rows are random numbers, or computed of such: in one pass, their order means nothing."""
     dataset = found.given("dataset")
-    return isinstance(dataset, Steps) and any(_random(argument) for argument in dataset.arguments)
+    return isinstance(dataset, Steps) and any(_made(getattr(a, "formula", None)) for a in dataset.arguments)
 
 
-def _random(value: Value) -> bool:
-    made = value.made.get("weight") if isinstance(value, Tensor) and value.made else None
-    return getattr(made, "kind", "").startswith("rand")
+def _made(formula: Formula | None) -> bool:
+    if formula is None:
+        return False
+    if formula.op.startswith("rand"):
+        return True
+    computed = [part for part in formula.inputs if part.op != "number"]
+    return bool(computed) and all(_made(part) for part in computed)
