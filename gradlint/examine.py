@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,14 @@ class Examiner:
         self._registries: dict[tuple[Path, ...], Registry] = {}
         self._project = Project(self._read)
 
+    def load(self, plan: Plan) -> None:
+        """Import what examining under a plan takes; a check that cannot be imported is met again by `examine`."""
+        from gradlint.facts import link  # noqa: F401
+
+        for name in plan.examined:
+            with suppress(CatalogError):
+                self._registry(plan).check(name)
+
     def examine(self, path: str, plan: Plan) -> Outcome:
         """Findings of one file. Raises OSError if it cannot be read; everything else ends in the outcome."""
         outcome = Outcome(path)
@@ -101,10 +110,8 @@ class Examiner:
         return outcome
 
     def _check(self, name: str, plan: Plan, facts: Any, outcome: Outcome) -> None:
-        if plan.folders not in self._registries:
-            self._registries[plan.folders] = Registry(plan.folders)
         try:
-            check = self._registries[plan.folders].check(name)
+            check = self._registry(plan).check(name)
         except CatalogError as error:
             outcome.is_whole = False
             if name in plan.selected:
@@ -118,6 +125,11 @@ class Examiner:
             if name in plan.selected:
                 outcome.crashes.append(_crash(f"rule {name}", outcome.path, error))
         outcome.findings.extend(found)
+
+    def _registry(self, plan: Plan) -> Registry:
+        if plan.folders not in self._registries:
+            self._registries[plan.folders] = Registry(plan.folders)
+        return self._registries[plan.folders]
 
     def _add_comments(self, path: str, outcome: Outcome) -> None:
         if path == outcome.path or path in outcome.comments:
