@@ -66,7 +66,10 @@ def _shuffled(facts: TrainingFacts, rows: Value) -> bool:
 
 def _drawn(found: TrainingLoader) -> bool:
     """Whether the rows are random numbers, or computed of such: in one pass, their order means nothing."""
-    dataset = found.given("dataset")
+    dataset, over = found.given("dataset"), found.loop.over if found.loop is not None else None
+    if over is None or (isinstance(over, Steps) and over.kind == "range"):
+        # Batches are drawn by `next`, which may start again.
+        return False
     return isinstance(dataset, Steps) and any(_made(getattr(a, "formula", None)) for a in dataset.arguments)
 
 
