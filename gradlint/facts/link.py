@@ -48,6 +48,7 @@ class Project:
         self._dependencies: dict[str, set[str]] = {}
         self._scopes: dict[str, Scope] = {}
         self._exists: dict[str, bool] = {}
+        self._starts: dict[str, tuple[list[str], list[str]]] = {}
         self._current = ""
         self.classes: list[ClassValue] = []
 
@@ -114,10 +115,20 @@ class Project:
         """Where an absolute import may start: the script's folder, its package's parent, the project's root and its
         src.
         """
+        if folder not in self._starts:
+            self._starts[folder] = self._find_roots(folder)
+        roots, probed = self._starts[folder]
+        self._dependencies.setdefault(self._current, set()).update(probed)
+        return roots
+
+    def _find_roots(self, folder: str) -> tuple[list[str], list[str]]:
+        """The roots, and the files whose presence decided."""
         roots = [folder]
+        probed: list[str] = []
         parent = folder
         for _ in range(8):
-            packaged = self._is_file(os.path.join(parent, "__init__.py"))
+            probed.append(os.path.join(parent, "__init__.py"))
+            packaged = self._is_file(probed[-1])
             above = os.path.dirname(parent)
             if not parent or above == parent:
                 break
@@ -127,7 +138,7 @@ class Project:
                 roots.extend((parent, os.path.join(parent, "src")))
                 break
             parent = above
-        return list(dict.fromkeys(roots))
+        return list(dict.fromkeys(roots)), probed
 
     def _is_file(self, path: str) -> bool:
         self._dependencies.setdefault(self._current, set()).add(path)
