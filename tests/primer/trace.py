@@ -136,8 +136,8 @@ def render(rows: list[Row]) -> str:
     lines = [
         "# Real scripts, traced",
         "",
-        "Written by `python tests/primer/trace.py`: nothing of the scripts was changed, missing data was made up. Scripts of",
-        "`traces.toml` that have no row were not run yet.",
+        "Written by `python tests/primer/trace.py`: nothing of the scripts was changed, missing data was made up.",
+        "Scripts of `traces.toml` that have no row were not run yet.",
         "",
         "| " + " | ".join(HEADINGS) + " |",
         "| " + " | ".join("---" for _ in HEADINGS) + " |",
