@@ -27,9 +27,13 @@ _DEPTH = 12
 def in_loss(facts: TrainingFacts, *operations: str) -> Iterator[Calculation]:
     """Recorded calculations of this file that hang on parameters or stand in a function named like a loss."""
     trained, needed = _trained(facts)
+    measured = {calculation.place for calculation in facts.calculations if calculation.recording is False}
     for calculation in facts.calculations:
         wanted = calculation.formula.op in operations and calculation.place.path == facts.path
         if not wanted or calculation.recording is False or not (calculation.attached or calculation.in_loss):
+            continue
+        if not calculation.attached and calculation.place in measured:
+            # A function named like a loss whose call in sight only evaluates.
             continue
         if not _only_shown(calculation, trained, needed):
             yield calculation
