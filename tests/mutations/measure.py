@@ -11,8 +11,10 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -81,21 +83,29 @@ def miss(mutant: Mutant) -> str | None:
     return f"{mutant.script} {mutant.identity}: want {codes} on {sorted(wanted)}, got {said or 'nothing'}"
 
 
+def judged(kind: str, script: Script) -> list[tuple[str, str, str | None]]:
+    """Operator, first code and miss of every mutant of one script that is a bug some existing rule speaks of."""
+    answers = []
+    for mutant in MAKERS[kind](script):
+        codes = expected()[mutant.script][mutant.identity].get("codes", [])
+        if implemented().intersection(codes):
+            answers.append((mutant.operator, codes[0], miss(mutant)))
+    return answers
+
+
 def measure(kind: str) -> Count:
-    """Lint every mutant of this kind (a key of MAKERS) that is a bug some existing rule speaks of."""
+    """Lint every mutant of this kind (a key of MAKERS), one process a core."""
     count = Count()
-    for script in load_scripts():
-        for mutant in MAKERS[kind](script):
-            codes = expected()[mutant.script][mutant.identity].get("codes", [])
-            if not implemented().intersection(codes):
-                continue
-            count.asked[mutant.operator] += 1
-            count.codes.setdefault(mutant.operator, set()).add(codes[0])
-            said = miss(mutant)
-            if said is None:
-                count.found[mutant.operator] += 1
-            else:
-                count.misses.append(said)
+    scripts = load_scripts()
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        answers = [answer for part in pool.map(judged, [kind] * len(scripts), scripts) for answer in part]
+    for operator, code, said in answers:
+        count.asked[operator] += 1
+        count.codes.setdefault(operator, set()).add(code)
+        if said is None:
+            count.found[operator] += 1
+        else:
+            count.misses.append(said)
     return count
 
 
