@@ -612,10 +612,15 @@ def _unwrap(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords
     return arguments[0] if arguments else it.unknown(name)
 
 
+def _sized(name: str) -> bool:
+    """Whether a function of numpy makes something new, of which its arguments are the size: `numpy.ones(shape)`."""
+    return name.startswith("numpy.random.") or last_name(name) in names.FACTORIES
+
+
 def _other(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place, hint: str) -> Value:
     """An installed function nobody described."""
     values = [*arguments, *keywords.values()]
-    if name.startswith(("numpy.", "scipy.", "math.")):
+    if name.startswith(("numpy.", "scipy.", "math.")) and not _sized(name):
         outside = tensors.outside(it, values, name, place)
         if outside is not None:
             return outside
