@@ -63,7 +63,8 @@ def test_broken_baseline_never_hides_anything(marked: Path, gradlint: Run) -> No
         (marked / "base.json").write_text(text)
         result = gradlint("--baseline", "base.json")
         assert result.returncode == 2
-        assert "base.json: " in result.stderr
+        assert "base.json:1: " in result.stderr or "base.json: " in result.stderr
+        assert result.stderr.count("\n") == 1
 
 
 def test_unexamined_files_stop_it(marked: Path, gradlint: Run) -> None:

@@ -36,7 +36,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             "optimizer": rate.optimizer,
             "lr": f"{rate.value:g}",
             "limit": f"{limit:g}",
-            "factor": f"{rate.value / limit:.3g}",
+            "factor": f"{rate.value / limit:.3g} times" if rate.value > limit else "at",
         }
         yield Finding("high-learning-rate", rate.place.path, Range(*rate.place.at), values)
 

@@ -9,7 +9,7 @@ from gradlint.facts import relations
 from gradlint.facts.accumulation import Accumulation, accumulations
 from gradlint.facts.events import OptimizerStep, ZeroGrad, walk
 from gradlint.facts.model import CallFact, TrainingFacts
-from gradlint.facts.values import Loader, Steps, Value, integer
+from gradlint.facts.values import Loader, Manager, Steps, Value, integer
 from gradlint.options import Options
 
 
@@ -20,7 +20,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         place = found.step.place
         if found.condition is None or found.condition.also or found.loop.over is None or place in seen:
             continue
-        if _closed(found) or _divides(facts, found):
+        if _closed(found) or _divides(facts, found) or isinstance(found.backward.via, Manager):
             continue
         seen.add(place)
         factor = found.factor

@@ -42,10 +42,10 @@ from gradlint.facts.values import (
 if TYPE_CHECKING:
     from gradlint.facts.link import Project
 
-STEPS = (20_000, 4)
+STEPS = (60_000, 4)
 """Statements and calls interpreted for one way into a file before the rest counts as unknown: so many, and so many more
 for each line of the file."""
-TOTAL = (60_000, 12)
+TOTAL = (120_000, 12)
 """The same for all ways into a file together."""
 DEPTH = 40
 """Local calls inside one another before a callee counts as unknown."""
