@@ -295,6 +295,10 @@ def enter(
 ) -> Value:
     """Run a local function with these arguments and put its events where the call stands."""
     node = function.node
+    own = bool(it.frames) and bool(arguments) and arguments[0] is it.frame.receiver
+    if own and function.name == "__init__" and function.receiver is None:
+        # `Parent.__init__(self)`
+        function, arguments = FunctionValue(node, function.scope, arguments[0], function.owner), arguments[1:]
     if len(it.frames) > DEPTH or it.fuel <= 0 or sum(frame.node is node for frame in it.frames) >= _recursion(node):
         return unseen(it, arguments, keywords, place, function.name, None)
     scope = Scope(function.scope.path, "function", function.scope)
