@@ -631,6 +631,25 @@ def left(it: Interpreter, value: Value) -> None:
             enter(it, bound(hit[0], value, hit[1]), [NONE, NONE, NONE], {}, it.place(None))
 
 
+def _remembered(it: Interpreter) -> bool:
+    """Whether a decorator of a helper that forward calls may keep what the helper made on its first call."""
+    for frame in reversed(it.frames):
+        if frame.function.endswith("forward"):
+            return False
+        names = {expressions.text_of(d.func if isinstance(d, code.Call) else d) for d in _decorators(frame.node)}
+        if any(name.rpartition(".")[2] not in _TRANSPARENT for name in names):
+            return True
+    return False
+
+
+_TRANSPARENT = frozenset({"no_grad", "inference_mode", "enable_grad", "staticmethod", "classmethod", "autocast"})
+"""Decorators under which a function still runs whenever it is called."""
+
+
+def _decorators(node: object) -> list[Expr]:
+    return node.decorators if isinstance(node, code.Function) else []
+
+
 def record(
     it: Interpreter, name: str, arguments: list[Value], keywords: dict[str, Value], result: Value, place: Place,
     discarded: bool = False,
@@ -639,6 +658,8 @@ def record(
     """Keep a call of something known as a fact."""
     if it.once("call", name, place):
         inner = next((module for module in reversed(it.forwards) if module is not None), None)
+        if _remembered(it):
+            inner = None
         it.facts.calls.append(
             CallFact(
                 name,
