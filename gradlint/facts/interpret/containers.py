@@ -160,6 +160,9 @@ def _dict(
         else:
             receiver.open = True
         return Constant(None)
+    if name == "clear":
+        receiver.items.clear()
+        return Constant(None)
     if name == "copy":
         return Mapping(dict(receiver.items), receiver.open, receiver.default)
     if name in ("items", "values", "keys"):
