@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
@@ -24,8 +25,14 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                     yield Finding("accumulated-graph", event.place.path, Range(*event.place.at), values)
 
 
+_COUNT = re.compile(r"count|num(_|$)|^n(_|$)|size|length|samples|tokens|correct|total|step", re.IGNORECASE)
+"""Names of what a network may return beside its loss: how much went into it, a number without a graph."""
+
+
 def _outlives(event: Accumulate) -> bool:
-    return event.outlives and event.within == "loop" and bool(event.tensor.roots) and not event.tensor.parameter
+    counted = event.tensor.loss is None and bool(_COUNT.search(event.tensor.hint))
+    live = bool(event.tensor.roots) and not event.tensor.parameter and not counted
+    return event.outlives and event.within == "loop" and live
 
 
 def _value(event: Accumulate) -> str:

@@ -126,7 +126,9 @@ def _written(facts: TrainingFacts, optimizer: Optimizer, family: str) -> Iterato
     for write in facts.writes:
         if write.name == "lr" and write.owner is optimizer:
             for value in _numbers(write.value):
-                yield _rate(optimizer, family, value, optimizer.settings, network, write.place)
+                # `new if group["lr"] > 0 else 0`: one of several rates may stop what is stopped on purpose.
+                if value != 0.0 or not isinstance(write.value, Choice):
+                    yield _rate(optimizer, family, value, optimizer.settings, network, write.place)
 
 
 def _arguments(call: CallFact) -> Iterator[Rate]:
