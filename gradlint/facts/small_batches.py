@@ -48,13 +48,30 @@ def whole_batches(facts: TrainingFacts, loop: Repeat) -> Iterator[Forward]:
     pairs = [pair for part in code.walk(node.body) if isinstance(part, code.Assign) for pair in _pairs(part)]
     given |= {name for name, source in pairs if source in given}
     given -= {name for name, source in pairs if source not in given}
-    calls = {part.at: part for part in code.walk(node.body) if isinstance(part, code.Call)}
+    calls = [part for part in code.walk(node.body) if isinstance(part, code.Call) and _first(part) in given]
+    calls.extend(part for call in list(calls) for part in _handed_on(facts, call))
+    places = {call.at for call in calls}
     for event in walk(loop.body):
-        if isinstance(event, Forward) and event.place.path == facts.path:
-            call = calls.get(event.place.at)
-            first = _bare(call.arguments[0].value) if call is not None and call.arguments else None
-            if isinstance(first, code.Name) and first.name in given:
-                yield event
+        if isinstance(event, Forward) and event.place.path == facts.path and event.place.at in places:
+            yield event
+
+
+def _first(call: code.Call) -> str:
+    """The name of a call's first argument, if it keeps its rows."""
+    first = _bare(call.arguments[0].value) if call.arguments else None
+    return first.name if isinstance(first, code.Name) else ""
+
+
+def _handed_on(facts: TrainingFacts, call: code.Call) -> Iterator[code.Call]:
+    """The calls in a method, as `model.loss(words)`, that get its first argument as it came."""
+    method = call.func.name if isinstance(call.func, code.Attribute) else ""
+    found = [part for part in code.walk(facts.program) if isinstance(part, code.Function) and part.name == method]
+    if len(found) != 1 or len(found[0].parameters) < 2:
+        return
+    name = found[0].parameters[1].name
+    written = [pair[0] for part in code.walk(found[0].body) if isinstance(part, code.Assign) for pair in _pairs(part)]
+    if name not in written:
+        yield from (part for part in code.walk(found[0].body) if isinstance(part, code.Call) and _first(part) == name)
 
 
 def single_rows(facts: TrainingFacts, forward: Forward) -> bool:
