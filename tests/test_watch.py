@@ -16,7 +16,12 @@ from conftest import ROOT, Run
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
 FIRE = 'import torch\nx = "FIRE"\n'
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Read when a test runs, not at import: the fixtures take `CI` and the like away first."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, **more}
 
 
 @pytest.fixture
@@ -24,7 +29,7 @@ def watcher(marked: Path) -> Iterator[subprocess.Popen[str]]:
     (marked / "a.py").write_text(FIRE)
     with subprocess.Popen(
         [sys.executable, "-m", "gradlint", "--watch", "--output-format", "concise", "-q"],
-        cwd=marked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT,
+        cwd=marked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(),
     ) as process:  # fmt: skip
         yield process
         process.kill()
@@ -82,12 +87,12 @@ def test_what_makes_no_sense_over_and_over(gradlint: Run, arguments: list[str], 
     assert (result.returncode, result.stdout, result.stderr) == (2, "", sentence)
 
 
-def on_a_terminal(folder: Path, *arguments: str, **environment: str) -> str:
+def on_a_terminal(folder: Path, *arguments: str, **more: str) -> str:
     """What a run writes to stderr where that is a terminal."""
     ours, theirs = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "gradlint", "--no-cache", *arguments],
-        cwd=folder, stdout=subprocess.DEVNULL, stderr=theirs, env={**ENVIRONMENT, **environment},
+        cwd=folder, stdout=subprocess.DEVNULL, stderr=theirs, env=environment(**more),
     )  # fmt: skip
     os.close(theirs)
     parts = []
