@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import string
 from collections import Counter
@@ -62,7 +63,7 @@ def test_references(rule: RuleSpec) -> None:
 def test_examples_parse_and_are_enough(rule: RuleSpec) -> None:
     examples = CATALOG.examples(rule.name)
     kinds = Counter(example.kind for example in examples)
-    if needs_check(rule) and rule.status != "deprecated":
+    if rule.status != "deprecated":
         assert kinds["bad"] >= BAD, f"{kinds['bad']} firing examples"
         assert kinds["good"] >= GOOD, f"{kinds['good']} silent examples"
     titles = Counter((example.kind, example.title) for example in examples)
@@ -70,8 +71,10 @@ def test_examples_parse_and_are_enough(rule: RuleSpec) -> None:
     texts = Counter(tuple(example.files.items()) for example in examples)
     assert max(texts.values(), default=1) == 1
     for example in examples:
-        for text in (*example.files.values(), *(example.fixed or {}).values()):
-            if rule.name != "syntax-error":
+        for name, text in (*example.files.items(), *(example.fixed or {}).items()):
+            if name.endswith(".ipynb"):
+                assert example.kind == "bad" or json.loads(text)["nbformat"] == 4
+            elif rule.name != "syntax-error" or example.kind == "good":
                 ast.parse(text)
         if example.kind == "good":
             assert not marked(example.files), f"good example `{example.title}` marks a line"

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TypedDict
 
 from gradlint.tracer.evidence import Evidence
-from gradlint.tracer.schema import Place
+from gradlint.tracer.schema import Node, Place
 
 
 class ActivationCall(TypedDict):
-    """An activation in the first round: what it is, what it follows and how much of it is off."""
+    """An activation in the first round: what it is, what it follows and where that was built, how much is off."""
 
     kind: str
     before: str
@@ -30,13 +30,27 @@ def activation_nodes(evidence: Evidence) -> Iterator[ActivationCall]:
         kind = node["activation_kind"]
         if node["round"] != 0 or kind is None or node["order"] > last or not node["grad_enabled"]:
             continue
-        feeding = [evidence.nodes[name] for name in sources.get(node["id"], ()) if name in evidence.nodes]
-        before = next((item["fqn"] for item in feeding if item["fqn"]), node["fqn"] or node["class_name"])
+        layer = _layer_before(evidence, node["id"], sources)
         yield {
             "kind": kind,
-            "before": before,
-            "place": node["called"] or node["constructed"],
+            "before": (layer and layer["fqn"]) or node["fqn"] or node["class_name"],
+            "place": (layer and layer["constructed"]) or node["called"] or node["constructed"],
             "units": node["units"],
             "dead_units": node["dead_units"],
             "saturated_share": node["saturated_share"],
         }
+
+
+def _layer_before(evidence: Evidence, activation: str, sources: dict[str, list[str]]) -> Node | None:
+    """The nearest module that feeds the activation, through operations that are no module's own."""
+    seen, waiting = {activation}, list(sources.get(activation, ()))
+    while waiting:
+        name = waiting.pop(0)
+        node = evidence.nodes.get(name)
+        if node is None or name in seen:
+            continue
+        if node["fqn"]:
+            return node
+        seen.add(name)
+        waiting += sources.get(name, ())
+    return None

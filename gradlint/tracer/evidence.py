@@ -37,6 +37,9 @@ from gradlint.tracer.schema import (
 
 T = TypeVar("T")
 
+OPERATION = 100.0
+"""How much more than a layer an operation has to shrink the gradient to be named instead."""
+
 
 @lru_cache(maxsize=1024)
 def real_path(path: str) -> str:
@@ -258,7 +261,11 @@ class Evidence:
         return min(1, max(0, self.rounds() - 1))
 
     def culprit(self, chain: Sequence[Node]) -> Node | None:
-        """The layer or activation between the first and last of a chain that shrinks the gradient's norm most."""
+        """The layer or activation between the first and last of a chain that shrinks the gradient's norm most.
+
+        Another operation is named where it shrinks the norm a hundred times more than any of them: the small factor of
+        a pooling belongs to the architecture.
+        """
         low, high = chain[0]["order"], chain[-1]["order"]
         candidates = [
             node
@@ -267,9 +274,13 @@ class Evidence:
             and low < node["order"] <= high
             and node["is_leaf"]
             and norm_gain(node) is not None
-            and (node["activation_kind"] is not None or node["parameters"])
         ]
-        return min(candidates, key=lambda node: norm_gain(node) or 0.0, default=None)
+
+        def rank(node: Node) -> float:
+            is_layer = node["activation_kind"] is not None or node["parameters"]
+            return (norm_gain(node) or 0.0) * (1.0 if is_layer else OPERATION)
+
+        return min(candidates, key=rank, default=None)
 
     def stack_at(self, claim: Claim) -> list[Node]:
         """The weight calls that the claim speaks of: those built on its lines, else the network nearest to them."""

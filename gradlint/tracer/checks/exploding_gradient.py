@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from gradlint.facts.signal import format_decades
 from gradlint.tracer.answers import confirmed
-from gradlint.tracer.evidence import Evidence
+from gradlint.tracer.evidence import Evidence, Step
 from gradlint.tracer.measure import decay, last_steps
 from gradlint.tracer.observation import Observation, observation
+from gradlint.tracer.schema import Node
 from gradlint.tracer.vanishing import UNIT, describe
 
 NAME = "exploding-gradient"
@@ -20,7 +21,9 @@ JUMP = 1.0
 def find(evidence: Evidence) -> Iterator[Observation]:
     for chain in evidence.chains(evidence.settled_round()):
         found = decay(chain)
-        if found is not None and found.decades >= DECADES:
+        if found is None or found.decades < DECADES:
+            continue
+        if not (_is_clipped(evidence) and _is_repeated(evidence, found.first)):
             place = found.first["constructed"] or found.first["called"]
             verdict = confirmed(describe(found), found.decades, UNIT, DECADES)
             yield from observation(evidence, NAME, place, verdict, layer=found.first["fqn"])
@@ -30,9 +33,7 @@ def find(evidence: Evidence) -> Iterator[Observation]:
 
 def _in_time(evidence: Evidence) -> Iterator[Observation]:
     """Growth into the past, unless the gradient is clipped before the OptimizerStep."""
-    if any(
-        event["with_gradient"] and event["since_step"] and math.isfinite(event["max_norm"]) for event in evidence.clips
-    ):
+    if _is_clipped(evidence):
         return
     for item in evidence.record["recurrent"]:
         slope, node = item["decades_per_step"], evidence.nodes.get(item["node"])
@@ -48,12 +49,40 @@ def _in_time(evidence: Evidence) -> Iterator[Observation]:
             yield from observation(evidence, NAME, node["constructed"] or node["called"], verdict, layer=item["fqn"])
 
 
+def _is_clipped(evidence: Evidence) -> bool:
+    """Whether a gradient norm is clipped to a finite value before the OptimizerStep."""
+    return any(
+        event["with_gradient"] and event["since_step"] and math.isfinite(event["max_norm"]) for event in evidence.clips
+    )
+
+
+def _is_repeated(evidence: Evidence, layer: Node) -> bool:
+    """Whether the layer runs once for each time step, so that its growth is one in time."""
+    calls = [
+        node for node in evidence.nodes.values() if node["round"] == layer["round"] and node["fqn"] == layer["fqn"]
+    ]
+    return len(calls) > 1
+
+
 def _jumps(evidence: Evidence) -> Iterator[Observation]:
-    """Weight matrices that one OptimizerStep changes by more than their own size."""
+    """Weight matrices that one OptimizerStep changes by more than their own size: the worst on each line."""
+    places: dict[tuple[str, int] | None, list[tuple[float, Step]]] = {}
     for item in last_steps(evidence):
-        name, ratio = item.parameter["name"], item.step["update_ratio"]
-        place = item.parameter["constructed"]
+        ratio, place = item.step["update_ratio"], item.parameter["constructed"]
         if ratio is not None and ratio > JUMP:
-            told = f"one OptimizerStep changes `{name}` by {ratio:.3g} times its own size"
-            verdict = confirmed(told, ratio, "update over weight norm", JUMP)
-            yield from observation(evidence, NAME, place, verdict, layer=name)
+            line = None if place is None else (place["file"], place["line"])
+            places.setdefault(line, []).append((ratio, item))
+    for found in places.values():
+        ratio, worst = max(found, key=lambda entry: entry[0])
+        name = worst.parameter["name"]
+        told = f"one OptimizerStep changes `{name}` by {ratio:.3g} times its own size"
+        if len(found) > 1:
+            told += f", and {len(found) - 1} more of this line by more than theirs"
+        yield from observation(
+            evidence,
+            NAME,
+            worst.parameter["constructed"],
+            confirmed(told, ratio, "update over weight norm", JUMP),
+            layer=name,
+            depends=frozenset({"data"}),
+        )

@@ -27,7 +27,9 @@ def find(evidence: Evidence) -> Iterator[Observation]:
         told = describe(found)
         if culprit is not None:
             told += f"; the smallest local gain is at `{culprit['fqn'] or culprit['class_name']}`"
-        place = (culprit or found.first)["constructed"] or found.first["constructed"] or found.first["called"]
+        shown = culprit or found.first
+        place = shown["constructed"] or (shown["called"] if shown["kind"] == "function" else None)
+        place = place or found.first["constructed"] or found.first["called"]
         verdict = confirmed(told, found.decades, UNIT, -DECADES)
         yield from observation(evidence, "vanishing-gradient", place, verdict, layer=found.first["fqn"])
     yield from _slow(evidence, seen)
