@@ -61,6 +61,7 @@ class _Ladder:
         self.batch_cap: int | None = None
         self.best: dict[str, Any] | None = None
         self.first: dict[str, Any] | None = None
+        self.stopped: dict[str, Any] | None = None
 
     def run(self, folder: Path) -> TraceRecord:
         self.folder = folder
@@ -70,6 +71,8 @@ class _Ladder:
             if found is not None and self._good(found):
                 break
             strategy = self._next(strategy, found)
+            if strategy == "build":
+                self.stopped = found["error"]
         record = self._final()
         if self.options.verify and record["steps"] and record["strategy"] != "build":
             record["verification"] = self._verify(record)
@@ -126,6 +129,8 @@ class _Ladder:
         result["scratch"] = scratch
         self._assume(result, scratch)
         error = result.get("error")
+        if error is not None and error["kind"] == "script-exit":
+            error["message"] += _last_words(result)
         outcome = error["kind"] if error else "step" if result.get("steps") else "backward"
         message = error["message"] if error else ""
         self.attempts.append(
@@ -140,6 +145,9 @@ class _Ladder:
     def _assume(self, result: dict[str, Any], scratch: Scratch) -> None:
         assumptions = result.setdefault("assumptions", [])
         assumptions += scratch.assumptions
+        if result["strategy"] == "build" and self.stopped is not None:
+            message = f"the script itself made no training step: {_sentence(self.stopped)}"
+            assumptions.insert(0, {"kind": "built", "message": message, "affects": []})
         for path in self.files:
             message = f"{path} does not exist: a synthetic one was written"
             assumptions.append({"kind": "synthetic-file", "message": message, "affects": ["data", "values"]})
@@ -230,6 +238,22 @@ class _Ladder:
         names = sorted(set(traced) | set(plain))
         differences = [name for name in names if traced.get(name) != plain.get(name)]
         return {"identical": not differences, "differences": differences[:50], "compared": len(names)}
+
+
+def _last_words(result: dict[str, Any]) -> str:
+    """What a script that ended by itself said last, such as an argument that is missing."""
+    lines = (result.get("stderr") or result.get("stdout") or "").strip().splitlines()
+    if not lines:
+        return ""
+    hint = " (the script's own arguments go after `--`)" if "required" in lines[-1] else ""
+    return f"; its last words: {lines[-1][:200]}{hint}"
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    """An error with the line of the user's that it came from."""
+    place = error.get("place")
+    where = f"{os.path.basename(place['file'])}:{place['line']}: " if place else ""
+    return f"{where}{error['message']}"
 
 
 def _backwards(result: dict[str, Any]) -> int:

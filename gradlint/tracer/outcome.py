@@ -77,7 +77,8 @@ def join(
     """Verdicts for the static findings, and the tracer's own findings as diagnostics, in the order of printing.
 
     A confirmed warning becomes an error with high confidence. A trace-only finding in the file of a static one of
-    the same family, unless that was refuted, would say the same thing twice and is left out.
+    the same family, unless that was refuted, would say the same thing twice and is left out; so is one that rests on
+    something that the trace made up.
     """
     judged = [_raised(diagnostic) for diagnostic in attach(static, record, options)]
     taken = {
@@ -89,7 +90,9 @@ def join(
     for observation in observe(record):
         finding = observation.finding
         spec = rule(finding.rule)
-        if spec is None or (real_path(finding.path), spec.code[:3]) in taken or not accepts(finding):
+        if observation.verdict.verdict != "confirmed" or spec is None or not accepts(finding):
+            continue
+        if (real_path(finding.path), spec.code[:3]) in taken:
             continue
         own.append(
             Diagnostic(

@@ -83,7 +83,7 @@ class Assumption(TypedDict):
         "built",  # the build strategy: inputs, targets and order are ours
     ]
     message: str  # one plain sentence
-    affects: list[str]  # what may differ: "values", "shapes", "data", "device", "speed"
+    affects: list[str]  # what may differ: "values", "shapes", "data", "device", "speed", "loop", "loss"
 
 
 class TensorInfo(TypedDict):
@@ -400,7 +400,7 @@ class Recurrent(TypedDict):
     hidden_size: int
     packed: bool
     input_gradient: list[float]  # norm of the gradient with respect to the input, by time index 0 … T−1
-    decades_per_step: float | None  # slope of log10 norm from the last index back; > 0 = grows into the past
+    decades_per_step: float | None  # slope of log10 norm from the last index back, of a gradient that enters there
     sigma_max: list[float]  # largest singular value of each recurrent weight (each gate block by itself for LSTM/GRU)
     spectral_radius: list[float]
     hidden_requires_grad: bool  # the initial hidden state still carried a graph

@@ -8,10 +8,11 @@ and for a rule of the tracer's own
 
     def find(evidence: Evidence) -> Iterator[Observation]
 
-Only dimensionless quantities decide, so a verdict does not depend on the scale of the loss. A module whose decision
-depends on the values of the data says so with `DEPENDS_ON = frozenset({"data"})`; its verdicts become inconclusive
-where the trace had to invent data. A module that needs to see more than the first OptimizerSteps names it with `AWAITS`
-(see `gradlint.tracer.run.TraceOptions`).
+Only dimensionless quantities decide, so a verdict does not depend on the scale of the loss. A module says with
+`DEPENDS_ON` what its decision rests on: "data" (the values of the data), "loop" (what the script's own loop did, and in
+which order), "loss" (the script's own loss). Its verdicts become inconclusive where the trace had to invent that. A
+module that needs to see more than the first OptimizerSteps names it with `AWAITS` (see
+`gradlint.tracer.run.TraceOptions`).
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def judge(record: TraceRecord, claim: Claim) -> Verdict | None:
     verdict: Verdict = module.judge(evidence, claim)
     if verdict.verdict == INCONCLUSIVE and evidence.failure:
         return replace(verdict, reason=f"{verdict.reason}; the trace ended early: {evidence.failure}")
-    return _under_assumptions(record, module, verdict)
+    return _under_assumptions(record, getattr(module, "DEPENDS_ON", frozenset()), verdict)
 
 
 def attach(
@@ -71,7 +72,8 @@ def observe(record: TraceRecord) -> Iterator[Observation]:
     for module in _modules().values():
         if hasattr(module, "find"):
             for observation in module.find(evidence):
-                yield replace(observation, verdict=_under_assumptions(record, module, observation.verdict))
+                depends = observation.depends or getattr(module, "DEPENDS_ON", frozenset())
+                yield replace(observation, verdict=_under_assumptions(record, depends, observation.verdict))
 
 
 def rules_with_verdict() -> frozenset[str]:
@@ -81,8 +83,8 @@ def rules_with_verdict() -> frozenset[str]:
 
 def awaited(rules: Iterable[str]) -> frozenset[str]:
     """What a trace has to wait for beyond its OptimizerSteps, to judge findings of these rules."""
-    modules = [module for name, module in _modules().items() if name in set(rules)]
-    return frozenset(event for module in modules for event in getattr(module, "AWAITS", ()))
+    known = _modules()
+    return frozenset(event for rule in rules if rule in known for event in getattr(known[rule], "AWAITS", ()))
 
 
 def trace_only_rules() -> frozenset[str]:
@@ -90,8 +92,7 @@ def trace_only_rules() -> frozenset[str]:
     return frozenset(name for name, module in _modules().items() if hasattr(module, "find"))
 
 
-def _under_assumptions(record: TraceRecord, module: ModuleType, verdict: Verdict) -> Verdict:
-    depends: frozenset[str] = getattr(module, "DEPENDS_ON", frozenset())
+def _under_assumptions(record: TraceRecord, depends: frozenset[str], verdict: Verdict) -> Verdict:
     invented = [item for item in record["assumptions"] if item["kind"] in _INVENTED and depends & set(item["affects"])]
     if not invented or verdict.verdict == INCONCLUSIVE:
         return verdict

@@ -6,8 +6,9 @@ from gradlint.diagnostics import Verdict
 from gradlint.tracer.answers import confirmed, inconclusive, refuted, worst
 from gradlint.tracer.evidence import Claim, Evidence
 from gradlint.tracer.measure import name_of
-from gradlint.tracer.schema import Optimizer
+from gradlint.tracer.schema import BackwardEvent, Optimizer
 
+DEPENDS_ON = frozenset({"loop"})
 UNIT = "sum of the micro-batches' weights in one OptimizerStep"
 THRESHOLD = 1.5
 
@@ -32,7 +33,10 @@ def _of_optimizer(evidence: Evidence, optimizer: Optimizer) -> Verdict:
             return inconclusive("the value of a loss could not be read")
         if loss["reduction"] not in ("mean", None):
             return inconclusive(f"the loss is reduced by {loss['reduction']}, so its sum may be meant")
-        weight += event["value"] / loss["value"]
+        scale = _scale(evidence, event) if event["scaled"] else 1.0
+        if not scale:
+            return inconclusive("the factor of the GradScaler could not be read")
+        weight += event["value"] / (scale * loss["value"])
     if weight >= THRESHOLD:
         return confirmed(
             f"{len(before)} backward calls add up to {weight:.3g} times the gradient of their mean loss",
@@ -41,3 +45,9 @@ def _of_optimizer(evidence: Evidence, optimizer: Optimizer) -> Verdict:
             THRESHOLD,
         )
     return refuted(f"{len(before)} backward calls add up to {weight:.3g} mean gradients", weight, UNIT, THRESHOLD)
+
+
+def _scale(evidence: Evidence, backward: BackwardEvent) -> float | None:
+    """The factor that GradScaler put on this loss: that of the scaler's next event."""
+    after = [event for event in (*evidence.unscales, *evidence.scaler_steps) if event["order"] > backward["order"]]
+    return min(after, key=lambda event: event["order"])["scale"] if after else None

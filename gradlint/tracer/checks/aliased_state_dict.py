@@ -8,6 +8,7 @@ from gradlint.diagnostics import Verdict
 from gradlint.tracer.answers import confirmed, inconclusive, refuted
 from gradlint.tracer.evidence import Claim, Evidence
 
+DEPENDS_ON = frozenset({"loop"})
 AWAITS = frozenset({"state-dict"})
 UNIT = "relative change of the kept weights in one OptimizerStep"
 

@@ -6,6 +6,7 @@ from gradlint.diagnostics import Verdict
 from gradlint.tracer.answers import confirmed, inconclusive, refuted
 from gradlint.tracer.evidence import Claim, Evidence
 
+DEPENDS_ON = frozenset({"loop"})
 SCALER_ERRORS = ("No inf checks were recorded", "step but _scale is None", "scaler.scale(loss or outputs)")
 UNIT = "factor on the gradients at the OptimizerStep"
 

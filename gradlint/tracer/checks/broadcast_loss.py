@@ -9,6 +9,7 @@ from gradlint.tracer.answers import confirmed, inconclusive, refuted, worst
 from gradlint.tracer.evidence import Claim, Evidence
 from gradlint.tracer.schema import LossCall
 
+DEPENDS_ON = frozenset({"loss"})
 UNIT = "elements of the broadcast pair over those of the prediction"
 
 

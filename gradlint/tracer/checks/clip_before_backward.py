@@ -6,6 +6,8 @@ from gradlint.diagnostics import Verdict
 from gradlint.tracer.clipping import judge_order
 from gradlint.tracer.evidence import Claim, Evidence
 
+DEPENDS_ON = frozenset({"loop"})
+
 
 def judge(evidence: Evidence, claim: Claim) -> Verdict:
     return judge_order(evidence, claim)

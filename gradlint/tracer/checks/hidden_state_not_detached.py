@@ -6,6 +6,7 @@ from gradlint.diagnostics import Verdict
 from gradlint.tracer.answers import confirmed, inconclusive, refuted
 from gradlint.tracer.evidence import Claim, Evidence
 
+DEPENDS_ON = frozenset({"loop"})
 UNIT = "autograd nodes below the loss, last round over first"
 THRESHOLD = 1.25
 

@@ -8,6 +8,7 @@ from gradlint.diagnostics import Verdict
 from gradlint.tracer.answers import confirmed, inconclusive, refuted
 from gradlint.tracer.evidence import Claim, Evidence
 
+DEPENDS_ON = frozenset({"loop"})
 UNIT = "gradient norm over the clip's limit"
 
 

@@ -8,6 +8,7 @@ from gradlint.tracer.evidence import Claim, Evidence
 from gradlint.tracer.measure import name_of, reached_by_backward
 from gradlint.tracer.schema import Optimizer
 
+DEPENDS_ON = frozenset({"loop"})
 UNIT = "backward calls that reached the optimizer's parameters"
 
 

@@ -8,6 +8,7 @@ from gradlint.tracer.evidence import Claim, Evidence
 from gradlint.tracer.measure import name_of
 from gradlint.tracer.schema import Optimizer
 
+DEPENDS_ON = frozenset({"loop"})
 UNIT = "share of parameters stepped with a stale gradient"
 
 

@@ -6,6 +6,7 @@ from gradlint.diagnostics import Verdict
 from gradlint.tracer.answers import confirmed, inconclusive, refuted
 from gradlint.tracer.evidence import Claim, Evidence, elements
 
+DEPENDS_ON = frozenset({"loop"})
 UNIT = "share of the optimised parameters called only without gradients"
 
 

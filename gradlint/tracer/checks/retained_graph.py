@@ -7,6 +7,7 @@ from gradlint.tracer.answers import confirmed, inconclusive, refuted
 from gradlint.tracer.evidence import Claim, Evidence
 from gradlint.tracer.schema import BackwardEvent
 
+DEPENDS_ON = frozenset({"loop"})
 UNIT = "later backward calls over the retained graph"
 
 

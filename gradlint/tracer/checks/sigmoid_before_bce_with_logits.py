@@ -8,6 +8,7 @@ from gradlint.tracer.evidence import Claim, Evidence
 from gradlint.tracer.measure import came_from, losses_named
 from gradlint.tracer.schema import LossCall
 
+DEPENDS_ON = frozenset({"loss"})
 UNIT = "width of the range of the loss's input"
 
 

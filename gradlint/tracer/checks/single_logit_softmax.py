@@ -7,6 +7,7 @@ from gradlint.tracer.answers import confirmed, inconclusive, refuted, worst
 from gradlint.tracer.evidence import Claim, Evidence
 from gradlint.tracer.schema import LossCall
 
+DEPENDS_ON = frozenset({"loss"})
 UNIT = "units that the softmax runs over"
 
 

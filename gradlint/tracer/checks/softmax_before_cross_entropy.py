@@ -8,6 +8,7 @@ from gradlint.tracer.evidence import Claim, Evidence
 from gradlint.tracer.measure import came_from, is_log_probabilities, is_probabilities, losses_named
 from gradlint.tracer.schema import LossCall
 
+DEPENDS_ON = frozenset({"loss"})
 UNIT = "share of rows that sum to 1"
 
 

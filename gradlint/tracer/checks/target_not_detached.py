@@ -6,6 +6,7 @@ from gradlint.diagnostics import Verdict
 from gradlint.tracer.answers import confirmed, inconclusive, refuted
 from gradlint.tracer.evidence import Claim, Evidence
 
+DEPENDS_ON = frozenset({"loss"})
 UNIT = "share of the loss calls whose target requires grad"
 
 

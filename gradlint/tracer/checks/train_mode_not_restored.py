@@ -7,12 +7,15 @@ from gradlint.tracer.answers import confirmed, inconclusive, refuted
 from gradlint.tracer.evidence import Claim, Evidence
 from gradlint.tracer.schema import ForwardEvent
 
+DEPENDS_ON = frozenset({"loop"})
 AWAITS = frozenset({"evaluation"})
 UNIT = "share of training forwards with mode-dependent layers in eval mode"
 
 
 def judge(evidence: Evidence, claim: Claim) -> Verdict:
     trained = [event for event in evidence.forwards if event["grad_enabled"] and _is_trained(evidence, event)]
+    # A loss is a module as well: where a network has layers that depend on the mode, only such networks count.
+    trained = [event for event in trained if event["modes"]] or trained
     switched = [event for event in evidence.modes if not event["training"]]
     if not trained:
         return inconclusive("no training forward was seen")

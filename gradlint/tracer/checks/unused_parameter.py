@@ -9,6 +9,7 @@ from gradlint.tracer.evidence import Evidence, elements
 from gradlint.tracer.observation import Observation, observation
 from gradlint.tracer.schema import Parameter
 
+DEPENDS_ON = frozenset({"loss"})
 UNIT = "share of the trainable parameters that no backward reached"
 
 

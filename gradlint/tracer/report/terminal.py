@@ -18,6 +18,12 @@ SMALL_GAIN = 0.02
 LOSS = -3.0
 SUSPECT_GAIN = 0.2
 """Where a network loses this many decades in all, a layer that passes on less than this is marked."""
+STRATEGIES = {
+    "files": ", missing files made up",
+    "pretend-cuda": ", a GPU pretended",
+    "batch-cap": ", with small batches",
+    "build": ", network built without the script's loop",
+}
 COLOURS = {"confirmed": "31", "refuted": "32", "inconclusive": "33", "bold": "1", "dim": "2", "blue": "34", "red": "31"}
 
 
@@ -38,8 +44,8 @@ def summary(outcome: Outcome) -> str:
 def _head(outcome: Outcome) -> Iterator[str]:
     record = outcome.record
     steps = f"{record['steps']} OptimizerStep{'' if record['steps'] == 1 else 's'}"
-    took = f"{record['elapsed']:.1f} s ({record['strategy']})"
-    yield f"trace of {_short(record['script'])}: {steps} on {record['device']}, {took}"
+    how = STRATEGIES.get(record["strategy"], "")
+    yield f"trace of {_short(record['script'])}: {steps} on {record['device']}, {record['elapsed']:.1f} s{how}"
     for assumption in record["assumptions"]:
         if assumption["kind"] not in ("seed", "loader", "scratch-directory", "network"):
             yield f"  assumed: {assumption['message']}"
@@ -66,7 +72,7 @@ def _layers(outcome: Outcome, colour: bool) -> Iterator[str]:
         tone = "" if layer.decades is None else "blue" if layer.decades < -3.0 else "red" if layer.decades > 3.0 else ""
         decades = "      —" if layer.decades is None else f"{layer.decades:+7.2f}"
         line = f"  {_label(layer):<{names}}  {_paint(f'{bar:<{BAR}}', tone, colour)}{decades}"
-        line += f"  {_gain(layer.gain):>7}  {_gain(layer.predicted):>9}"
+        line += f"  {_gain(layer.gain):>7}  {_gain(None if layer.gain is None else layer.predicted):>9}"
         if culprit is not None and layer.id == culprit.id:
             line += _paint("  ◀ smallest local gain", "confirmed", colour)
         yield line

@@ -222,7 +222,7 @@ class _Builder:
     def _assume(self, arguments: tuple[Any, ...]) -> None:
         shapes = [f"{tuple(a.shape)} {str(a.dtype)[6:]}" for a in arguments if isinstance(a, torch.Tensor)]
         message = f"built without the script's data: made-up input {', '.join(shapes) or 'arguments'}, made-up targets"
-        self.session.taming.note("built", message, ["data", "values", "shapes"])
+        self.session.taming.note("built", message, ["data", "values", "shapes", "loop", "loss"])
 
     def _default_order(self) -> list[ast.stmt]:
         source = "__gradlint_optimizer.zero_grad()\n__gradlint_loss.backward()\n__gradlint_optimizer.step()"

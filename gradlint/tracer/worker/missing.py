@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib.abc
 import importlib.machinery
 import os
 import sys
 import types
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .patches import Patches
 from .places import Places
+
+if TYPE_CHECKING:
+    from .taming import Taming
 
 _MAX = 200
 _PRIVATE = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/opt", "/bin", "/run")
@@ -144,8 +148,32 @@ class _Inert:
         return False
 
 
+def imported_by_user(problem: ModuleNotFoundError, places: Places) -> str:
+    """The installed module that the user's own file imports and that cannot be had without the missing one, if any."""
+    traceback, found = problem.__traceback__, ""
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if places.user_file(code.co_filename) is not None:
+            found = ""
+        elif not found and "importlib" not in code.co_filename and code.co_name == "<module>":
+            found = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        traceback = traceback.tb_next
+    return found
+
+
+def notebook_shell(taming: Taming) -> None:
+    """A notebook saved as a script asks for its shell: give it an inert one, as the notebook itself would have."""
+
+    def get_ipython() -> Any:
+        taming.note("stubbed-module", "get_ipython() gave an inert stand-in for the notebook's shell", [])
+        return _Inert()
+
+    if not hasattr(builtins, "get_ipython"):
+        builtins.get_ipython = get_ipython  # type: ignore[attr-defined]
+
+
 class StubFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Makes stubs of the named top-level packages, for imports written in the user's own files only."""
+    """Makes stubs of the named packages, for imports written in the user's own files only."""
 
     def __init__(self, names: list[str], places: Places) -> None:
         self.names = set(names)
@@ -153,10 +181,10 @@ class StubFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.used: set[str] = set()
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
-        top = fullname.split(".")[0]
-        if top not in self.names or not (top in self.used or self._imported_by_user()):
+        named = next((name for name in self.names if f"{fullname}.".startswith(f"{name}.")), None)
+        if named is None or not (named in self.used or self._imported_by_user()):
             return None
-        self.used.add(top)
+        self.used.add(named)
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
     def _imported_by_user(self) -> bool:

@@ -284,10 +284,13 @@ class Recorder:
         walk = Walk(starts)
         info.leaves = [leaf for _, leaf in walk.leaves]
         thread = self.calls.thread()
+        round_ = self._provisional_round()
+        # Observers may run the graph backward themselves, which our hooks must not see.
+        for observer in self.on_backward:
+            observer(kind, roots, walk, round_)
         measured = self.calls.recording
         remove = self.graph.attach(walk, thread, info.number) if measured else (lambda: None)
         loss = self._loss_above(walk, starts, roots, thread) if kind == "backward" else None
-        round_ = self._provisional_round()
         if kind == "backward":
             self.growth_nodes[round_] = max(self.growth_nodes.get(round_, 0), len(walk.nodes))
             self.growth_resident[round_] = _resident()
@@ -313,8 +316,6 @@ class Recorder:
         )
         if kind == "backward":
             self._note_stale(info.leaves)
-        for observer in self.on_backward:
-            observer(kind, roots, walk, round_)
         walk.nodes.clear()
         return entry, info, remove
 

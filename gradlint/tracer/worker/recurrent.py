@@ -1,7 +1,9 @@
 """How much gradient reaches each time step of a recurrent module: the profile of the gradient of its input.
 
 The module gets a view of its input (or a copy that requires grad, where the data does not), so that the gradient seen
-is what flows through this module alone. Values are unchanged.
+is what flows through this module alone. Values are unchanged. A loss on every output feeds every time step, which hides
+how a gradient fares on its way back: then the module runs once more after the trace, with a gradient on its last output
+only.
 """
 
 from __future__ import annotations
@@ -16,18 +18,30 @@ if TYPE_CHECKING:
     from .calls import Call
     from .recorder import Recorder
 
+_MAX_ROWS = 8
 _GATES = {"LSTM": 4, "GRU": 3, "LSTMCell": 4, "GRUCell": 3}
 
 
 class Profile:
     """One call's time profile; `norms` is filled when a backward passes."""
 
-    __slots__ = ("batch_first", "call", "hidden_requires_grad", "norms", "output", "packed", "shape", "steps")
+    __slots__ = (
+        "batch_first",
+        "call",
+        "entering",
+        "given",
+        "hidden_requires_grad",
+        "norms",
+        "packed",
+        "shape",
+        "steps",
+    )
 
     def __init__(self, call: Any) -> None:
         self.call = call
         self.norms: torch.Tensor | None = None
-        self.output: torch.Tensor | None = None
+        self.entering: torch.Tensor | None = None
+        self.given: torch.Tensor | None = None
         self.packed = False
         self.batch_first = False
         self.shape: list[int] = []
@@ -64,12 +78,35 @@ class Recurrent:
             profile.shape = list(given.shape)
             profile.steps = given.shape[dimension]
             replaced = self._observed(given, profile, None, dimension)
+            if all(known.call.module is not module for known in self.profiles):
+                rows = (
+                    given
+                    if given.dim() == 2
+                    else given.narrow(1 - dimension, 0, min(given.shape[1 - dimension], _MAX_ROWS))
+                )
+                profile.given = rows.detach().clone()
         else:
             return args, kwargs
         self.profiles.append(profile)
         if args:
             return (replaced, *args[1:]), kwargs
         return args, {**kwargs, "input": replaced}
+
+    def after(self, call: Call, output: Any) -> None:
+        """Watch at which time steps the loss enters the module's output."""
+        profile = self.profiles[-1] if self.profiles else None
+        sequence = output[0] if isinstance(output, tuple) and output else None
+        if profile is None or profile.call is not call or not isinstance(sequence, torch.Tensor):
+            return
+        if not sequence.requires_grad or sequence.dim() not in (2, 3):
+            return
+        dimension = (1 if profile.batch_first else 0) if sequence.dim() == 3 else 0
+
+        def hook(gradient: torch.Tensor) -> None:
+            if profile.entering is None:
+                profile.entering = _profile(gradient.detach(), None, dimension)
+
+        sequence.register_hook(hook)
 
     def _observed(self, data: torch.Tensor, profile: Profile, sizes: Any, dimension: int | None) -> torch.Tensor:
         seen = data.view_as(data) if data.requires_grad else data.detach().requires_grad_()
@@ -88,6 +125,8 @@ class Recurrent:
             module = profile.call.module
             norms = profile.norms.cpu().tolist() if profile.norms is not None else []
             sigma, radius = _weights(module)
+            positions = _positions(profile)
+            fading = _from_the_end(profile) if positions == "all" else norms
             found.append(
                 {
                     "node": node_of(profile.call),
@@ -100,14 +139,32 @@ class Recurrent:
                     "hidden_size": int(module.hidden_size),
                     "packed": profile.packed,
                     "input_gradient": norms,
-                    "decades_per_step": slope(norms),
+                    "decades_per_step": slope(fading),
                     "sigma_max": sigma,
                     "spectral_radius": radius,
                     "hidden_requires_grad": profile.hidden_requires_grad,
-                    "loss_positions": _positions(norms),
+                    "loss_positions": positions,
                 }
             )
         return found
+
+
+def _from_the_end(profile: Profile) -> list[float]:
+    """Norm by time index of the input's gradient, for a random gradient on the module's last output alone."""
+    module, given = profile.call.module, profile.given
+    if given is None:
+        return []
+    dimension = (1 if profile.batch_first else 0) if given.dim() == 3 else 0
+    given.requires_grad_()
+    try:
+        with torch.enable_grad():
+            last = module(given)[0].select(dimension, -1)[..., : module.proj_size or module.hidden_size]
+            direction = torch.randn(last.shape, generator=torch.Generator().manual_seed(0)).to(last)
+            (gradient,) = torch.autograd.grad(last, given, direction)
+    except (RuntimeError, TypeError):
+        return []
+    norms: list[float] = _profile(gradient.detach(), None, dimension).tolist()
+    return norms
 
 
 def _profile(gradient: torch.Tensor, sizes: Any, dimension: int | None) -> torch.Tensor:
@@ -131,15 +188,14 @@ def slope(norms: list[float]) -> float | None:
     return -sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
 
 
-def _positions(norms: list[float]) -> str:
-    """A loss on all outputs feeds every index alike; on the last one the profile falls or grows from the end."""
-    live = [norm for norm in norms if norm > 0]
-    if len(live) < 4:
+def _positions(profile: Profile) -> str:
+    """Where the loss enters along time; packed sequences end at several indices, so theirs is not known."""
+    if profile.packed or profile.norms is None:
         return "unknown"
-    tail, head = norms[-1], norms[len(norms) // 2]
-    if head <= 0:
+    if profile.entering is None:
         return "last"
-    return "all" if 0.5 < head / max(tail, 1e-300) < 2.0 else "last"
+    entering = profile.entering.cpu().tolist()
+    return "all" if any(norm > 0 for norm in entering[: max(1, len(entering) // 2)]) else "last"
 
 
 def _weights(module: Any) -> tuple[list[float], list[float]]:

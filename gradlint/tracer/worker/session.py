@@ -21,6 +21,7 @@ from typing import Any
 from .channel import Channel
 from .environment import environment
 from .isolation import isolate
+from .missing import imported_by_user
 from .places import Places, as_place
 from .stop import Stop, Stopper
 
@@ -89,7 +90,7 @@ class Session:
 
         from . import datasets, devices, functions, taming
         from .functions import Operations, Watch
-        from .missing import MissingPaths, StubFinder
+        from .missing import MissingPaths, StubFinder, notebook_shell
         from .patches import Patches
         from .recorder import Recorder
 
@@ -148,8 +149,9 @@ class Session:
                 names.remove("torchvision")
                 datasets.imitate_torchvision(self.taming)
             self.stubs = StubFinder(names, self.places)
-            sys.meta_path.append(self.stubs)
+            sys.meta_path.insert(0, self.stubs)
         datasets.watch_for_torchvision(patches, self.taming)
+        notebook_shell(self.taming)
 
     def extras(self, patches: Any) -> None:
         """Measurements that cost more than hooks, only when asked for."""
@@ -245,7 +247,7 @@ class Session:
         kind = "script-error"
         if isinstance(problem, ModuleNotFoundError):
             kind = "missing-module"
-            self.missing_module = (problem.name or "").split(".")[0]
+            self.missing_module = imported_by_user(problem, self.places) or (problem.name or "").split(".")[0]
         elif isinstance(problem, (FileNotFoundError, NotADirectoryError)):
             kind = "missing-data"
         elif (

@@ -65,6 +65,8 @@ def _modules(recorder: Recorder, patches: Patches) -> None:
             raise
         with plain():
             calls.leave(record, output, False)
+            if isinstance(self, torch.nn.RNNBase):
+                recorder.recurrent.after(record, output)
         return output
 
     patches.set(module, "__init__", init)
