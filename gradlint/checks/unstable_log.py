@@ -11,7 +11,7 @@ from gradlint.facts.model import Calculation, TrainingFacts
 from gradlint.facts.values import Layer, Tensor
 from gradlint.options import Options
 
-_PICKS = frozenset({"item", "gather", "diag", "diagonal", "choice"})
+_PICKS = frozenset({"item", "select", "gather", "diag", "diagonal", "choice"})
 _FORMS = {
     "softmax": ("for scores 104 apart", "log_softmax(x, dim)"),
     "sigmoid": ("for scores below -89", "logsigmoid(x)"),

@@ -16,8 +16,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     seen = set()
     for calculation in reach.in_loss(facts, "where"):
         place = calculation.place
-        steps = [step for branch in calculation.formula.inputs[1:] for step in reach.entries(branch)]
-        unsafe = next((step for step in steps if _unsafe(step)), None)
+        asked, *branches = calculation.formula.inputs
+        steps = [step for branch in branches for step in reach.entries(branch)]
+        unsafe = next((step for step in steps if _unsafe(step, asked)), None)
         if unsafe is None or place in seen:
             continue
         seen.add(place)
@@ -26,11 +27,13 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         yield Finding("where-nan-gradient", place.path, Range(*place.at), {"expression": expression, "point": 0})
 
 
-def _unsafe(step: Formula) -> bool:
-    """Whether the derivative of a step is infinite at a 0 that its argument can take."""
+def _unsafe(step: Formula, asked: Formula) -> bool:
+    """Whether the derivative of a step is infinite at a 0 that its argument can take, or is asked for."""
     argument = step.inputs[-1] if step.op == "/" else step.inputs[0] if step.inputs else step
     if step.op == "**" and (step.number is None or step.number >= 1):
         return False
     if step.op not in ("log", "log2", "log10", "sqrt", "rsqrt", "**", "/", "reciprocal"):
         return False
-    return reach.zero(argument) and not reach.sifted(argument)
+    if not reach.bounded_by_zero(argument) or reach.sifted(argument):
+        return False
+    return reach.made_zero(argument) or any(side.same(argument) for side in asked.inputs)

@@ -77,7 +77,7 @@ class Formula:
         if self is other:
             return True
         if (
-            self.op in ("leaf", "item")
+            self.op in ("leaf", "item", "select")
             or self.op != other.op
             or self.number != other.number
             or len(self.inputs) != len(other.inputs)

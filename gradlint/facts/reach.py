@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gradlint.facts import code
 from gradlint.facts.events import Backward, walk
 from gradlint.facts.formulas import Formula
+from gradlint.facts.interpret import precision
 from gradlint.facts.interpret.tensors import ancestry
 from gradlint.facts.model import Calculation, TrainingFacts
 from gradlint.facts.values import Place, Tensor, Value
@@ -21,6 +22,17 @@ _ENTRYWISE = frozenset({
     "+", "-", "*", "/", "**", "neg", "abs", "exp", "log", "log2", "log10", "sqrt", "rsqrt", "square", "clamp", "item",
     "choice", "relu", "tanh", "sigmoid", "reciprocal", "acos", "asin",
 })  # fmt: skip
+_ENDS_AT_0 = frozenset({
+    "relu", "relu6", "hardsigmoid", "threshold", "tril", "triu", "dropout", "std", "var", "stft", "cdist",
+    "pairwise_distance", "dist", "bincount", "compare", "one_hot",
+})  # fmt: skip
+"""They make exact zeros out of ordinary numbers: switched-off units, masks, silence, the distance of equal points."""
+_ZERO_WITH_FIRST = _KEEPS | {
+    "/", "**", "norm", "vector_norm", "matrix_norm", "cumsum", "nansum", "nanmean", "prod", "median", "topk", "sort",
+    "min", "amin", "masked_select", "select", "clamp", "cummax",
+}  # fmt: skip
+_TABLES = frozenset({"number", "buffer", "arange", "linspace", "logspace", "full", "eye", "zeros", "ones"})
+_LENGTHS = frozenset({"sum", "nansum", "norm", "vector_norm", "matrix_norm"})
 _DEPTH = 12
 
 
@@ -32,11 +44,20 @@ def in_loss(facts: TrainingFacts, *operations: str) -> Iterator[Calculation]:
         wanted = calculation.formula.op in operations and calculation.place.path == facts.path
         if not wanted or calculation.recording is False or not (calculation.attached or calculation.in_loss):
             continue
-        if not calculation.attached and calculation.place in measured:
-            # A function named like a loss whose call in sight only evaluates.
+        if not calculation.attached and (calculation.place in measured or _fixed(calculation.formula)):
+            # A function named like a loss whose call in sight only evaluates, or of numbers that hang on nothing.
             continue
         if not _only_shown(calculation, trained, needed):
             yield calculation
+
+
+def _fixed(formula: Formula, depth: int = _DEPTH) -> bool:
+    """Whether a value was made of numbers, tables and buffers alone."""
+    if formula.op in _TABLES:
+        return True
+    if depth == 0 or not formula.inputs or formula.op.startswith("rand"):
+        return False
+    return all(_fixed(part, depth - 1) for part in formula.inputs)
 
 
 def _trained(facts: TrainingFacts) -> tuple[set[Value], set[int]]:
@@ -56,14 +77,61 @@ def _only_shown(calculation: Calculation, trained: set[Value], needed: set[int])
 
 
 def zero(formula: Formula) -> bool:
-    """Whether a value can be 0 as far as its range is known, and nothing may have replaced its zeros."""
+    """Whether a value can be 0 as far as its range is known, something in sight makes it so, and nothing may have
+    replaced its zeros.
+    """
+    return bounded_by_zero(formula) and made_zero(formula)
+
+
+def bounded_by_zero(formula: Formula) -> bool:
+    """Whether 0 is the lower end of a tensor's range, and nothing may have replaced its zeros."""
     interval = formula.interval
-    return interval.known and interval.non_negative and interval.contains(0.0) and not _replaced(formula)
+    if not (interval.known and interval.non_negative and interval.contains(0.0)):
+        return False
+    return precision.dtype_of(formula.value) != precision.NUMBER and not _replaced(formula)
+
+
+def made_zero(formula: Formula, entry: bool = True, depth: int = _DEPTH) -> bool:
+    """Whether something in sight makes a value 0: a ReLU, a mask, silence, two of a kind that are equal.
+
+    One `entry` of what a network computes may be 0, all entries of its output or of a weight are not: not its length.
+    """
+    op, inputs = formula.op, formula.inputs
+    if op in _ENDS_AT_0:
+        return True
+    low, high = formula.interval.low, formula.interval.high
+    if (not inputs or op == "clamp") and formula.interval.known and 0.0 in (low, high):
+        return True
+    if depth == 0 or not inputs:
+        return False
+    if op == "-":
+        return _difference(*inputs)
+    if op in ("+", "maximum"):
+        return all(made_zero(part, entry, depth - 1) for part in inputs)
+    if op in ("*", "@", "choice", "cat", "minimum"):
+        found = any(made_zero(part, entry, depth - 1) for part in inputs)
+        return found or (op == "*" and entry and inputs[0].same(inputs[1]))
+    if op not in _ZERO_WITH_FIRST:
+        return False
+    if entry and op in ("abs", "square", "**") and inputs[0].op not in _LENGTHS:
+        return True
+    return made_zero(inputs[0], entry and op not in _LENGTHS, depth - 1)
+
+
+def _difference(left: Formula, right: Formula) -> bool:
+    """Whether two values are equal now and then; a number is reached where it ends the range of the other."""
+    for fixed, other in ((left, right), (right, left)):
+        if fixed.op == "number":
+            interval = other.interval
+            return interval.known and interval.contains(fixed.interval.low) and fixed.interval.low in (
+                interval.low, interval.high,
+            )  # fmt: skip
+    return not any(part.op in ("mean", "sum") and part.inputs[0].same(left) for part in (right, *right.inputs[:1]))
 
 
 def _replaced(formula: Formula, depth: int = _DEPTH) -> bool:
     unseen = any(not part.interval.known for part in formula.inputs)
-    if formula.op in ("where", "masked_fill") or (formula.op == "maximum" and unseen):
+    if formula.op in ("where", "masked_fill", "select") or (formula.op == "maximum" and unseen):
         return True
     return depth > 0 and any(_replaced(part, depth - 1) for part in formula.inputs)
 

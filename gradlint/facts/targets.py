@@ -11,7 +11,7 @@ from gradlint.facts.interpret.ranges import DISTANCES
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Collection, Initialiser, Tensor, Unknown, Value, number
 
-_SIGNED_AS_WHAT_THEY_TAKE = frozenset({"item", "/", "cat", "sum", "mean", "roll"})
+_SIGNED_AS_WHAT_THEY_TAKE = frozenset({"item", "select", "/", "cat", "sum", "mean", "roll"})
 _CLASSES = re.compile(r"(^|_)(labels?|class(es)?|onehot|one_hot)(_|$)", re.IGNORECASE)
 
 
@@ -71,7 +71,7 @@ def _one_sided(formula: Formula) -> bool:
 
 
 def _below(formula: Formula) -> Formula:
-    while formula.op == "item" and formula.inputs:
+    while formula.op in ("item", "select") and formula.inputs:
         formula = formula.inputs[0]
     return formula
 

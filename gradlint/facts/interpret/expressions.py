@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from gradlint.facts import code
 from gradlint.facts.code import Expr
-from gradlint.facts.formulas import BIT
 from gradlint.facts.interpret import attributes, calls, containers, iterators, ranges, shaping, tensors
 from gradlint.facts.model import RepeatedInstance
 from gradlint.facts.roles import last_name
@@ -123,7 +122,9 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
     if isinstance(base, Tensor):
         named = isinstance(key, str)
         part = tensors.derive(it, [base], it.place(expr.at), keep_form=not named, hint=str(key) if named else base.hint)
-        if not named:
+        if len(keys) == 1 and _masks(keys[0]):
+            ranges.select(base, keys[0], part)
+        elif not named:
             ranges.item(base, part)
         part.shape = shaping.indexed(base.shape, keys, expr.index)
         if named and str(key).endswith("loss"):
@@ -146,6 +147,14 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
     if isinstance(base, External):
         return base
     return it.unknown(last_name(text_of(expr.base)), "item")
+
+
+def _masks(key: Value) -> bool:
+    """Whether an index is a mask, or may be one; what a loop counts with is none."""
+    formula = ranges.formula_of(key)
+    if isinstance(key, Unknown) and formula.op == "leaf":
+        return key.origin in ("parameter", "call", "attribute")
+    return formula.op in ranges.MASKS or (isinstance(key, Tensor) and key.dtype == "bool")
 
 
 def _slice(base: Collection, index: code.Slice, it: Interpreter) -> Value:
@@ -295,7 +304,7 @@ def _compare(it: Interpreter, expr: code.Compare) -> Value:
     reached = counted and any(op in ("==", ">=") for op, _ in rights)
     recurs = reached or _recurs(left) or any(_recurs(right) for _, right in rights)
     result = _outcome(it, [left, *(right for _, right in rights)], rights[0][0], "remainder" if recurs else "value")
-    ranges.leaf(result, BIT, "compare")
+    ranges.compared(result, [left, *(right for _, right in rights)])
     return result
 
 

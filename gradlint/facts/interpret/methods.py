@@ -381,6 +381,8 @@ def _register_buffer(
         if name == "register_parameter" and isinstance(value, Tensor):
             value.owner, value.attribute = receiver, key.value
         stored = value if value is not None else Constant(None)
+        if name == "register_buffer":
+            ranges.buffer(stored)
         it.journal.write(receiver.attributes, key.value, stored)
     return Constant(None)
 
@@ -561,7 +563,7 @@ def _tensor(
         known = dict(modules.parameters(receiver.owner)).get(receiver.attribute)
         return Constant(known) if known is not None else Unknown(name)
     if name in ("size", "dim", "numel", "stride", "get_device", "is_contiguous", "element_size", "data_ptr"):
-        return Unknown(name)
+        return Unknown(name, dtype=precision.NUMBER)
     if name == "apply_" or name.startswith("__"):
         return receiver
     if name in ("div", "div_", "true_divide", "mul", "mul_", "add", "sub", "add_", "sub_", "matmul", "mm", "bmm"):

@@ -92,6 +92,7 @@ _NOTED = frozenset({
     "log", "log2", "log10", "sqrt", "/", "**", "acos", "asin", "where", "rsqrt", "softmax", "log_softmax",
 })  # fmt: skip
 """Steps that a check may ask about."""
+MASKS = frozenset({"compare", "eq", "ne", "gt", "lt", "ge", "le", "isnan", "logical_and", "logical_or", "logical_not"})
 DISTANCES = frozenset({"MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss"})
 
 
@@ -167,6 +168,25 @@ def item(whole: Value, part: Value) -> None:
         part.formula = Formula("item", (formula,), formula.interval, formula.place, part)
 
 
+def buffer(value: Value) -> None:
+    """`value` is kept beside the parameters: no gradient is taken of it."""
+    if isinstance(value, (Tensor, Unknown)) and value.formula is not None:
+        value.formula = Formula("buffer", (value.formula,), value.formula.interval, value.formula.place, value)
+
+
+def select(whole: Value, mask: Value, part: Value) -> None:
+    """`part` is the entries of `whole` that a mask keeps."""
+    item(whole, part)
+    if isinstance(part, (Tensor, Unknown)) and part.formula is not None and part.formula.op == "item":
+        formula = part.formula
+        part.formula = Formula("select", (*formula.inputs, formula_of(mask)), formula.interval, formula.place, part)
+
+
+def compared(result: Value, sides: list[Value]) -> None:
+    """`result` is 1 where the sides compare as asked, 0 elsewhere."""
+    set_formula(result, Formula("compare", tuple(formula_of(side) for side in sides), BIT))
+
+
 def leaf(result: Value, interval: Interval, op: str = "leaf") -> None:
     """A value that is known by its bounds alone: the output of a layer, a loss."""
     set_formula(result, Formula(op, (), interval, getattr(result, "place", None)))
@@ -181,6 +201,8 @@ def _formula(op: str, sources: list[Value], keywords: dict[str, Value], place: P
         return Formula(op, inputs, hull([i.interval for i in inputs]), place) if inputs else None
     if op == "einsum" and len(sources) == 3:
         op, sources = "@", sources[1:]
+    if op in ("&", "|") and any(formula_of(source).op == "compare" for source in sources):
+        return Formula("compare", tuple(formula_of(source) for source in sources), BIT, place)
     if op in ("linspace", "arange", "randint", "full"):
         return _counted(op, sources, place)
     if op in ("clamp", "clamp_min", "clamp_max"):

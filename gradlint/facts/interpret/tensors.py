@@ -128,16 +128,19 @@ def cut(it: Interpreter, value: Value, kind: str, place: Place) -> Value:
     if isinstance(value, Choice):
         return cut(it, value.options[0], kind, place)
     formula = ranges.formula_of(value) if kind in ("detach", "data", "tensor") else None
+    dtype = precision.NUMBER if kind in ("float", "item") else precision.dtype_of(value)
     if isinstance(value, Tensor):
         new = (Cut(kind, place, value.roots, value.cuts),) if value.roots or value.mystery or value.parameter else ()
         return Tensor(
             roots=frozenset(), cuts=(*value.cuts, *new), mystery=False, form=value.form, hint=value.hint,
             loss=value.loss,
-            divided=value.divided, place=place, formula=formula, dtype=value.dtype,
+            divided=value.divided, place=place, formula=formula, dtype=dtype,
         )  # fmt: skip
     if isinstance(value, Unknown):
         new = (Cut(kind, place),) if carries_graph(value) else ()
-        return Tensor(roots=frozenset(), cuts=new, mystery=False, hint=value.hint, place=place, formula=formula)
+        return Tensor(
+            roots=frozenset(), cuts=new, mystery=False, hint=value.hint, place=place, formula=formula, dtype=dtype
+        )
     return value
 
 
