@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -145,18 +145,18 @@ class Catalog:
         return tuple(_example(item) for item in read_page(self.files[name]).get("examples") or [])
 
     def _heads(self) -> list[dict[str, Any]]:
+        stamp = [(str(path), stat.st_mtime_ns, stat.st_size) for path in self.files.values() if (stat := path.stat())]
         if self._index_file is None:
-            return [read_head(path) for path in self.files.values()]
+            return [_head(*of_one) for of_one in stamp]
         import marshal
 
-        stamp = [(str(path), stat.st_mtime_ns, stat.st_size) for path in self.files.values() if (stat := path.stat())]
         try:
             known, heads = marshal.loads(self._index_file.read_bytes())
             if known == stamp:
                 return list(heads)
         except (OSError, ValueError, EOFError, TypeError):
             pass
-        heads = [read_head(path) for path in self.files.values()]
+        heads = [_head(*of_one) for of_one in stamp]
         _replace(self._index_file, marshal.dumps((stamp, heads)))
         return heads
 
@@ -173,6 +173,12 @@ def read_head(path: Path) -> dict[str, Any]:
     text = _read(path)
     cut = text.find("\nexamples:")
     return _parse(path, text[: cut + 1] if cut >= 0 else text, text)
+
+
+@lru_cache(maxsize=1024)
+def _head(path: str, mtime_ns: int, size: int) -> dict[str, Any]:
+    """`read_head`, once for each state of the file: editors and library users lint many times in one process."""
+    return read_head(Path(path))
 
 
 def read_page(path: Path) -> dict[str, Any]:
