@@ -80,7 +80,12 @@ class Project:
     # Local modules
 
     def scope_of(self, it: Interpreter, dotted: str, level: int, importer: str) -> Scope | None:
-        """The scope of a local module, or None if no such file is near; no file imports itself by an absolute name."""
+        """The scope of a local module, or None if no such file is near; no file imports itself by an absolute name.
+
+        torch is known by name, so its own source is not gone into where it lies near.
+        """
+        if not level and dotted.partition(".")[0] == "torch":
+            return None
         for path in self._candidates(dotted, level, importer):
             if (level or path != importer) and self._is_file(path):
                 return self._scope(it, path)
