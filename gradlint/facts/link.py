@@ -14,7 +14,7 @@ from gradlint.facts.interpret.interpreter import Frame, Interpreter
 from gradlint.facts.interpret.roots import run_all
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.outline import Outline
-from gradlint.facts.scope import Scope
+from gradlint.facts.scope import Journal, Scope
 from gradlint.facts.values import ClassValue, Constant, forget_choices
 
 MODULES = 400
@@ -205,13 +205,16 @@ class Project:
     def _run(self, it: Interpreter, scope: Scope, statements: list[Stmt]) -> None:
         fuel, it.fuel = it.fuel, min(it.fuel, it.steps // 4)
         started = it.fuel
-        outer = (it.statement, it.repeats, it.forwards, it.recording)
-        it.repeats, it.forwards, it.recording = [], [], True
+        outer = (it.statement, it.repeats, it.forwards, it.recording, it.branches, it.quiet)
+        it.repeats, it.forwards, it.recording, it.branches, it.quiet = [], [], True, 0, 0
+        # What the file binds stays bound, also where a branch that is undone afterwards asked for it first.
+        journal, it.journal = it.journal, Journal()
         it.frames.append(Frame(scope, "<module>"))
         try:
             with it.taped():
                 it.block(statements)
         finally:
             it.frames.pop()
-            it.statement, it.repeats, it.forwards, it.recording = outer
+            it.statement, it.repeats, it.forwards, it.recording, it.branches, it.quiet = outer
+            it.journal = journal
             it.fuel = fuel - (started - it.fuel)

@@ -72,6 +72,12 @@ class Journal:
 
     def __init__(self) -> None:
         self._entries: list[tuple[Store, str, Value]] = []
+        self._attempts = 0
+        self._births: dict[int, tuple[Store, int]] = {}
+
+    def born(self, store: Store) -> None:
+        """An object is built now: what an arm writes into an object of its own is not taken back."""
+        self._births[id(store)] = (store, self._attempts)
 
     def write(self, store: Store, key: str, value: Value) -> None:
         self._entries.append((store, key, store.get(key, MISSING)))
@@ -87,10 +93,14 @@ class Journal:
     ) -> tuple[dict[tuple[int, str], tuple[Store, Value]], str | None]:
         """Run `action`, take back what it wrote; returns the writes by place and how the action ended."""
         mark = len(self._entries)
+        self._attempts += 1
+        began = self._attempts
         ended = action()
         changes: dict[tuple[int, str], tuple[Store, Value]] = {}
         for store, key, old in reversed(self._entries[mark:]):
             changes.setdefault((id(store), key), (store, store.get(key, MISSING)))
+            if self._births.get(id(store), (store, 0))[1] >= began:
+                continue
             if old is MISSING:
                 store.pop(key, None)
             else:

@@ -334,6 +334,8 @@ def enter(
     _note(it, node, name, function)
     if not frame.returns:
         return NONE
+    if frame.generates and not _is_context_manager(node):
+        return Collection("list", [], open=True, element=merge(frame.returns))
     return merge([*frame.returns] if ended is not None else [*frame.returns, NONE])
 
 
@@ -492,6 +494,7 @@ def construct(
     """`Class(...)`: an instance, its `__init__` run."""
     kind = modules.kind_of(cls)
     instance = Instance(cls, kind, place=place)
+    it.journal.born(instance.attributes)
     it.made(instance)
     if kind == "optimizer":
         return _local_optimizer(it, instance, arguments, keywords, place)

@@ -265,6 +265,7 @@ def _layer(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords,
     if name == "torch.nn.Module":
         return Layer(name, arguments, keywords, place, complete=False)
     found = Layer(name, arguments, keywords, place)
+    it.journal.born(found.started)
     if found.name in names.CONTAINERS:
         modules.container(found)
     it.made(found)
@@ -521,7 +522,7 @@ def _getattr(it: Interpreter, name: str, arguments: Arguments, keywords: Keyword
         return External(_BASES[arguments[0].name])
     if isinstance(arguments[0], External) and arguments[0].name == "torch.nn":
         return Unknown("module_class", "call")
-    return it.unknown("attribute", "attribute")
+    return it.unknown("attribute", "item" if isinstance(arguments[0], Instance) else "attribute")
 
 
 def _setattr(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:

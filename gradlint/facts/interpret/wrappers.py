@@ -41,6 +41,11 @@ def bound(it: Interpreter, node: code.Assign, value: Value) -> None:
 
 
 def _makes(it: Interpreter, call: code.Call) -> bool:
+    base = call.func
+    while isinstance(base, code.Attribute):
+        base = base.base
+    if not isinstance(base, code.Name):
+        return False
     callee = expressions.evaluate(it, call.func)
     return isinstance(callee, External) and callee.name == _WRAPPER
 
