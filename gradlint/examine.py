@@ -14,6 +14,7 @@ from gradlint import plain, suppression
 from gradlint.cache import digest, digest_of
 from gradlint.diagnostics import Finding, Range
 from gradlint.errors import CatalogError, SourceError
+from gradlint.facts import concerns
 from gradlint.plan import Plan
 from gradlint.registry import Registry
 from gradlint.source import Source, decode, from_buffer
@@ -90,11 +91,12 @@ class Examiner:
             outcome.findings.append(_unreadable(error, path))
             outcome.digests = {path: self._digests.get(path)}
             return outcome
-        if suppression.mentioned(source.text.encode("utf-8", "replace")):
+        data = source.text.encode("utf-8", "replace")
+        if suppression.mentioned(data):
             outcome.comments[path] = suppression.comments(source.text)
         outcome.has_loop = "backward" in source.text
         try:
-            facts = self._project.facts(source)
+            facts = self._project.facts(source) if concerns(data) else self._project.blank(source)
         except SourceError as error:
             outcome.findings.append(_unreadable(error, path))
             outcome.comments = {}

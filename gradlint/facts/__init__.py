@@ -28,12 +28,19 @@ if TYPE_CHECKING:
 
     from gradlint.facts.link import Project as Project
 
-_MARKS = (b"torch", b"lightning", b"accelerate", b"transformers", b"gradlint")
+_MARKS = (b"torch", b"lightning", b"accelerate", b"transformers")
 
 
 def concerns(data: bytes) -> bool:
-    """Whether a file's bytes can hold training code; False dismisses it before anything is parsed."""
-    return any(mark in data for mark in _MARKS)
+    """Whether a file's bytes can hold training code; False dismisses it before anything is parsed.
+
+    A file that names none of these libraries is seen through the files that import it.
+    """
+    if not any(mark in data for mark in _MARKS):
+        return False
+    from gradlint.facts.gate import in_code
+
+    return in_code(data)
 
 
 def __getattr__(name: str) -> Any:

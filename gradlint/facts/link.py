@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from gradlint.errors import SourceError
+from gradlint.facts.build import parse
 from gradlint.facts.code import Stmt
 from gradlint.facts.interpret.interpreter import Frame, Interpreter
 from gradlint.facts.interpret.roots import run_all
@@ -72,6 +73,12 @@ class Project:
             sys.setrecursionlimit(limit)
             forget_choices()
         return facts
+
+    def blank(self, source: Text) -> TrainingFacts:
+        """No facts, of a file without training code. Raises SourceError where it is not Python."""
+        self._dependencies[source.path] = set()
+        parse(source.text, source.path)
+        return TrainingFacts(source.path)
 
     def dependencies(self, path: str) -> frozenset[str]:
         """Files, there or not, that the facts of `path` depended on."""
