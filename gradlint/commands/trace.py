@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gradlint.commands._options import defaults, finder
@@ -24,14 +25,14 @@ def main(arguments: list[str]) -> int:
 
     find = finder(defaults())
 
-    def lint(script: str) -> Static:
+    def lint(scripts: Sequence[str]) -> Static:
         from gradlint.engine import Engine
         from gradlint.join import Joiner
         from gradlint.judging import static
         from gradlint.report import Sources
 
         engine = Engine(find)
-        survey = engine.survey([script])
+        survey = engine.survey(list(scripts))
         return static(engine, survey, Joiner(engine, survey, Sources()).report())
 
     return command.main(arguments, find.settings("").trace, lint=lint)

@@ -37,7 +37,7 @@ class Static:
     problems: Sequence[str] = ()
 
 
-Lint = Callable[[str], Static]
+Lint = Callable[[Sequence[str]], Static]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def main(argv: Sequence[str], settings: Mapping[str, Any] | None = None, *, lint
     """Trace one script, print the report, and return the exit code.
 
     `settings` is the configuration's `[trace]` table; options on the command line win. `lint` gives the static findings
-    to judge; without it only the tracer's own are reported. 0: nothing that `--fail-on` names; 1: such diagnostics;
+    to judge, of the script and of the user's files that built its layers; without it only the tracer's own are
+    reported. 0: nothing that `--fail-on` names; 1: such diagnostics;
     2: the script could not be traced.
     """
     try:
@@ -120,20 +121,17 @@ def _trace(options: argparse.Namespace, script_arguments: list[str], lint: Lint 
     if not os.path.isfile(options.script):
         raise UsageError(f"{options.script}: no such script")
     outcome_module = _outcome_module()
-    static = Static((), Catalog().rules) if lint is None else lint(options.script)
+    static = Static((), Catalog().rules) if lint is None else lint([options.script])
+    record = _record(options, script_arguments, EVERYTHING, static.diagnostics)
+    if lint is not None and (imported := _files_of_layers(record)):
+        static = lint([options.script, *imported])
     outcome = outcome_module.join(
-        _record(options, script_arguments, EVERYTHING, static.diagnostics),
+        record,
         static.diagnostics,
         static.rules.get,
         static.options,
         static.accepts,
     )
-    if options.save_graph:
-        outcome.graph.save(options.save_graph)
-    if options.plot and not outcome.failure:
-        from gradlint.tracer.report import plot
-
-        plot.draw(outcome, options.plot)
     if options.output_format == "json":
         from gradlint.tracer.report import data
 
@@ -147,11 +145,38 @@ def _trace(options: argparse.Namespace, script_arguments: list[str], lint: Lint 
         said = outcome.record["stderr"].strip().splitlines()[-LAST_LINES:]
         print(*said, f"gradlint: {options.script}: {outcome.failure}", sep="\n", file=sys.stderr)
         return 2
-    for problem in static.problems:
+    problems = [*static.problems, *_unverified(record)]
+    for problem in problems:
         print(f"gradlint: {problem}", file=sys.stderr)
-    if static.problems:
+    if options.save_graph:
+        outcome.graph.save(options.save_graph)
+    if options.plot:
+        from gradlint.tracer.report import plot
+
+        plot.draw(outcome, options.plot)
+    if problems:
         return 2
     return 1 if outcome.failing(options.fail_on) else 0
+
+
+def _files_of_layers(record: TraceRecord) -> list[str]:
+    """The user's other files that built layers which ran: what is found there is about this trace as well."""
+    from gradlint.report import shown
+
+    places = [place for node in record["nodes"] if (place := node["constructed"]) is not None]
+    script = os.path.realpath(record["script"])
+    files = sorted({os.path.realpath(place["file"]) for place in places} - {script})
+    return [shown(file) for file in files if os.path.isfile(file)]
+
+
+def _unverified(record: TraceRecord) -> list[str]:
+    """A sentence where `--verify` found that the traced run was not the untraced one."""
+    verification = record["verification"]
+    if verification is None or verification["identical"]:
+        return []
+    differences = verification["differences"]
+    more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+    return [f"not verified: tracing changed the run: {', '.join(differences[:3])}{more}"]
 
 
 def _outcome_module() -> Any:

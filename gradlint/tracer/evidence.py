@@ -238,12 +238,14 @@ class Evidence:
             if node["kind"] == "module" and node["parameters"] and node["backward"] is not None:
                 earliest[node["root"]] = min(node["backward"], earliest.get(node["root"], node["backward"]))
         passes = set(earliest.values())
+        calls = [node for node in self.record["nodes"] if node["round"] == round and node["kind"] == "module"]
+        later = {node["id"] for node in calls if node["call"] > 0}
         seen: set[tuple[int, str]] = set()
         shown: set[str] = set()
         for node in sorted(nodes, key=_order):
             key = (node["root"], node["fqn"])
             if node["kind"] == "function":
-                if node["backward"] in passes:
+                if node["backward"] in passes and node["parent"] not in later:
                     shown.add(node["id"])
             elif node["backward"] == earliest.get(node["root"], node["backward"]) and key not in seen:
                 seen.add(key)

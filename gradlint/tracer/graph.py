@@ -44,6 +44,8 @@ class Layer:
     is_weight: bool
     root: int
     saturated: float | None
+    is_silent: bool
+    """Whether the gradient at its output was measured and is exactly 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +299,7 @@ def _layer(node: str, data: Attributes) -> Layer:
         bool(data.get("is_weight")),
         int(data["root"]),
         data.get("saturated_share"),
+        data.get("gradient_second_moment") == 0.0,
     )
 
 

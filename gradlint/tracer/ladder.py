@@ -229,7 +229,7 @@ class _Ladder:
         for relative, kind in self._wanted.items():
             materialise(scratch.root / relative, kind, self.script)
         strategy = record["strategy"]
-        request = {**self._request(strategy, scratch), "mode": "bare"}
+        request = {**self._request(strategy, scratch), "mode": "bare", "awaited": [], "steps": record["steps"]}
         bare = attempt(request, self.python, self.options)
         traced = (self.best or {}).get("fingerprint") or {}
         plain = bare.get("fingerprint") or {}

@@ -34,7 +34,7 @@ def _op_of(node: Node, parameters: dict[str, Parameter]) -> Op | None:
         None,
     )
     if matrix is not None and matrix["initial_std"] is not None:
-        return _weight(name, matrix, settings)
+        return _weight(name, matrix, settings, node)
     if "Dropout" in name and isinstance(settings.get("p"), float | int):
         probability = settings["p"]
         return Dropout(float(probability)) if isinstance(probability, float | int) and node["training"] else None
@@ -46,7 +46,7 @@ def _op_of(node: Node, parameters: dict[str, Parameter]) -> Op | None:
     return None
 
 
-def _weight(name: str, matrix: Parameter, settings: dict[str, Setting]) -> Weight | None:
+def _weight(name: str, matrix: Parameter, settings: dict[str, Setting], node: Node) -> Weight | None:
     init = Init("measured", std=matrix["initial_std"] or 0.0)
     shape = matrix["shape"]
     if name == "Linear":
@@ -54,9 +54,17 @@ def _weight(name: str, matrix: Parameter, settings: dict[str, Setting]) -> Weigh
     if name.startswith("Conv") and "Transpose" not in name:
         groups = settings.get("groups", 1)
         groups = groups if isinstance(groups, int) else 1
-        stride = _product(settings.get("stride"), len(shape) - 2)
+        stride = _positions_in_over_out(node) or _product(settings.get("stride"), len(shape) - 2)
         return Weight("conv", shape[1] * groups, shape[0], math.prod(shape[2:]), stride, groups, init)
     return None
+
+
+def _positions_in_over_out(node: Node) -> float | None:
+    """Positions of a convolution's input over those of its output: the square of the stride, but for the borders."""
+    if not node["inputs"] or not node["outputs"]:
+        return None
+    before, after = math.prod(node["inputs"][0]["shape"][2:]), math.prod(node["outputs"][0]["shape"][2:])
+    return before / after if before and after else None
 
 
 def _slope(settings: dict[str, Setting]) -> float | None:

@@ -17,7 +17,10 @@ def to_json(outcome: Outcome) -> str:
 
 
 def to_data(outcome: Outcome) -> dict[str, Any]:
-    """schema_version, script, strategy, steps, device, assumptions, error, graph, verdicts, diagnostics."""
+    """schema_version, script, strategy, steps, device, assumptions, error, graph, verdicts, diagnostics.
+
+    After `--verify` also verification: identical, differences, compared.
+    """
     record = outcome.record
     error = record["error"]
     graph = outcome.graph.to_data()
@@ -42,4 +45,5 @@ def to_data(outcome: Outcome) -> dict[str, Any]:
             if item.verdict is not None
         ],
         "diagnostics": [{"verdict": None, **plain_diagnostic.item(item)} for item in outcome.diagnostics],
+        **({} if record["verification"] is None else {"verification": record["verification"]}),
     }

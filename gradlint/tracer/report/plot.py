@@ -107,10 +107,10 @@ def _graph(axes: Any, graph: TraceGraph) -> None:
     levels = _levels(network)
     places = _positions(network, levels)
     labelled = len(network) <= MOST_LABELS
-    size = 180 if labelled else 30
+    size = 30 if not labelled else 180 if max(levels.values(), default=0) < 25 else 70
     straight = [(a, b) for a, b in network.edges if levels[b] - levels[a] == 1]
     bowed = [(a, b) for a, b in network.edges if levels[b] - levels[a] != 1]
-    for edges, style in ((straight, "arc3"), (bowed, "arc3,rad=-0.35")):
+    for edges, style in ((straight, "arc3"), (bowed, "arc3,rad=0.4")):
         networkx.draw_networkx_edges(
             network,
             places,
@@ -135,7 +135,7 @@ def _graph(axes: Any, graph: TraceGraph) -> None:
     for node, data in network.nodes(data=True):
         if labelled or data.get("is_weight"):
             name = data["name"] or data["class_name"]
-            if name.rpartition(".")[2].isdigit():
+            if name != data["class_name"] and (data["kind"] == "function" or name.rpartition(".")[2].isdigit()):
                 name = f"{name} {data['class_name']}"
             axes.annotate(
                 name,

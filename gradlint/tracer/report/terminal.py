@@ -49,19 +49,24 @@ def _head(outcome: Outcome) -> Iterator[str]:
     for assumption in record["assumptions"]:
         if assumption["kind"] not in ("seed", "loader", "scratch-directory", "network"):
             yield f"  assumed: {assumption['message']}"
+    verification = record["verification"]
+    if verification is not None and verification["identical"]:
+        yield f"  verified: {verification['compared']} states after the last step are those of an untraced run"
     if record["error"] is not None:
         yield f"  ended early: {record['error']['message']}"
 
 
 def _layers(outcome: Outcome, colour: bool) -> Iterator[str]:
-    layers = [layer for layer in outcome.graph.layers() if layer.decades is not None or layer.is_weight]
+    layers = [
+        layer for layer in outcome.graph.layers() if layer.decades is not None or layer.is_weight or layer.is_silent
+    ]
     measured = [layer.decades for layer in layers if layer.decades is not None]
-    if not measured:
+    if not measured and not any(layer.is_silent for layer in layers):
         return
     culprit = marked_culprit(outcome.graph)
     shown = _shortened(layers, culprit)
     names = max(len("layer"), *(len(_label(layer)) for layer in shown if layer is not None))
-    high, low = max(0.0, *measured), min(-2.0, *measured)
+    high, low = max([0.0, *measured]), min([-2.0, *measured])
     yield ""
     yield _paint(f"  {'layer':<{names}}  {'log10 gradient':<{BAR + 7}}  {'gain':>7}  {'predicted':>9}", "bold", colour)
     for layer in shown:
@@ -70,7 +75,8 @@ def _layers(outcome: Outcome, colour: bool) -> Iterator[str]:
             continue
         bar = _bar(layer.decades, low, high)
         tone = "" if layer.decades is None else "blue" if layer.decades < -3.0 else "red" if layer.decades > 3.0 else ""
-        decades = "      —" if layer.decades is None else f"{layer.decades:+7.2f}"
+        absent = f"{'0' if layer.is_silent else '—':>7}"
+        decades = absent if layer.decades is None else f"{layer.decades:+7.2f}"
         line = f"  {_label(layer):<{names}}  {_paint(f'{bar:<{BAR}}', tone, colour)}{decades}"
         line += f"  {_gain(layer.gain):>7}  {_gain(None if layer.gain is None else layer.predicted):>9}"
         if culprit is not None and layer.id == culprit.id:

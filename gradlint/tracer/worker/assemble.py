@@ -136,7 +136,13 @@ class Names:
         return type(module).__name__ if known is None else self.full(*known)
 
     def root(self, module: Any) -> int:
+        """Index of the network that the module belongs to, be it registered there or only held in a plain list."""
         known = self.of_module.get(id(module))
+        for _ in range(len(self.tops)):
+            hidden = None if known is None else self.hidden.get(id(self.tops[known[0]]))
+            if hidden is None:
+                break
+            known = self.of_module.get(id(hidden[0]), known)
         return -1 if known is None else known[0]
 
     def tensor(self, tensor: torch.Tensor) -> str:

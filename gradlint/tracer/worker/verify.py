@@ -24,7 +24,7 @@ _HOOKS = (
 
 
 def count_steps(recorder: Recorder, patches: Patches) -> None:
-    """The untraced run: nothing but a count of OptimizerSteps, so that it stops where the traced one does."""
+    """The untraced run: nothing but a count of OptimizerSteps, so that it stops where the traced one did."""
     from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
     build = torch.nn.Module.__init__
@@ -52,7 +52,7 @@ def count_steps(recorder: Recorder, patches: Patches) -> None:
             return
         recorder.optimizer_state(optimizer).steps += 1
         recorder.steps_seen += 1
-        if recorder._enough():
+        if recorder.steps_seen >= recorder.steps_wanted:
             recorder.finish()
             recorder.stopper.stop()
 
