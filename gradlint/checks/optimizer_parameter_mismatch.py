@@ -1,11 +1,12 @@
-"""GL106: a module that the loss trains and that no optimizer holds."""
+"""GL106: a module, or a part of one, that the loss trains and that no optimizer holds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts import relations
+from gradlint.facts import coverage, relations
 from gradlint.facts.events import (
     Backward,
     Construct,
@@ -22,59 +23,114 @@ from gradlint.facts.events import (
     repeats,
     walk,
 )  # fmt: skip
+from gradlint.facts.interpret import modules, tensors
+from gradlint.facts.lightning import automatic_steps
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.values import Instance, Layer, Optimizer, Value
+from gradlint.facts.values import Choice, Instance, Layer, Mapping, Optimizer, Place, Tensor, Value
 from gradlint.options import Options
+
+
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """A loss that is back-propagated in a loop, the modules that the loop calls and the optimizers that it steps."""
+
+    loss: Tensor
+    place: Place
+    called: frozenset[Value]
+    steps: list[Value]
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Compare what each backward of a loop reaches with what all optimizers of the file hold."""
     events = [event for run in facts.runs for event in walk(run.tree)]
-    stepped = [e.optimizer for e in events if isinstance(e, OptimizerStep)]
+    stepped = [optimizer for e in events if isinstance(e, OptimizerStep) for optimizer in _each(e.optimizer)]
     built = [e.value for e in events if isinstance(e, Construct) and isinstance(e.value, Optimizer)]
-    optimizers = dict.fromkeys((*built, *stepped))
+    optimizers = list(dict.fromkeys((*built, *stepped)))
     if not all(isinstance(o, Optimizer) and o.known and o.managed != "deepspeed" for o in stepped):
         return
     seen: set[object] = set()
+    for training in (*_loops(facts), *_framework(facts, built)):
+        roots = [root for root in _roots(training.loss) if root in training.called]
+        missing = [f"`{facts.name_of(root, 'a module')}`" for root in roots if _forgotten(root, optimizers, events)]
+        if not missing:
+            missing = [part for root in roots for part in _parts_left(facts, training.loss, root, optimizers, events)]
+        optimizer = _responsible(training)
+        if missing and optimizer is not None and optimizer.place not in seen:
+            seen.add(optimizer.place)
+            held = relations.sources(optimizer) or []
+            values: dict[str, str | int | float] = {
+                "optimizer": facts.name_of(optimizer, "optimizer"),
+                "held": ", ".join(f"`{facts.name_of(part, 'other parameters')}`" for part in held),
+                "backward_line": training.place.at[0],
+                "missing": ", ".join(sorted(missing)),
+            }
+            yield Finding("optimizer-parameter-mismatch", optimizer.place.path, Range(*optimizer.place.at), values)
+
+
+def _each(optimizer: Value) -> tuple[Value, ...]:
+    return optimizer.options if isinstance(optimizer, Choice) else (optimizer,)
+
+
+def _loops(facts: TrainingFacts) -> Iterator[_Training]:
     for run in facts.runs:
         inside = dict.fromkeys(e for loop in repeats(run.tree) for e in walk(loop.body))
-        called = {e.module for e in inside if isinstance(e, Forward)}
-        steps = list(dict.fromkeys(e.optimizer for e in inside if isinstance(e, OptimizerStep)))
-        for backward in (e for e in inside if isinstance(e, Backward)):
-            missing = [
-                root for root in _roots(backward) if root in called and _forgotten(root, list(optimizers), events)
-            ]
-            optimizer = _responsible(backward, steps)
-            if missing and optimizer is not None and optimizer.place not in seen:
-                seen.add(optimizer.place)
-                held = relations.sources(optimizer) or []
-                values: dict[str, str | int | float] = {
-                    "optimizer": facts.name_of(optimizer, "optimizer"),
-                    "held": ", ".join(f"`{facts.name_of(part, 'other parameters')}`" for part in held),
-                    "backward_line": backward.place.at[0],
-                    "missing": ", ".join(sorted(f"`{facts.name_of(part, 'a module')}`" for part in missing)),
-                }
-                yield Finding("optimizer-parameter-mismatch", optimizer.place.path, Range(*optimizer.place.at), values)
+        called = frozenset(e.module for e in inside if isinstance(e, Forward))
+        steps = list(dict.fromkeys(o for e in inside if isinstance(e, OptimizerStep) for o in _each(e.optimizer)))
+        for event in inside:
+            if isinstance(event, Backward) and event.tensor is not None:
+                yield _Training(event.tensor, event.place, called, steps)
 
 
-def _roots(backward: Backward) -> list[Value]:
-    roots = backward.tensor.roots if backward.tensor is not None else frozenset()
-    return [root for root in roots if isinstance(root, (Layer, Instance)) and relations.has_parameters(root)]
+def _framework(facts: TrainingFacts, built: list[Optimizer]) -> Iterator[_Training]:
+    """Lightning back-propagates what a training step returns, and steps what the module's class builds."""
+    for run in automatic_steps(facts):
+        loss = run.result.items.get("loss") if isinstance(run.result, Mapping) else run.result
+        if isinstance(loss, Tensor) and loss.place is not None:
+            called = frozenset(e.module for e in walk(run.tree) if isinstance(e, Forward))
+            yield _Training(loss, loss.place, called, list(built))
+
+
+def _roots(loss: Tensor) -> list[Value]:
+    return [root for root in loss.roots if isinstance(root, (Layer, Instance)) and relations.has_parameters(root)]
 
 
 def _forgotten(module: Value, optimizers: list[Value], events: list[Event]) -> bool:
     """Whether no optimizer holds a module and nothing says that this is meant."""
     if not all(relations.apart(module, optimizer) for optimizer in optimizers):
         return False
-    return not any(_explains(event, module) for event in events)
+    return not any(_explains(event, module, events) for event in events)
 
 
-def _explains(event: Event, module: Value) -> bool:
+def _parts_left(
+    facts: TrainingFacts, loss: Tensor, root: Value, optimizers: list[Value], events: list[Event]
+) -> list[str]:
+    """Parts of a module, built here at random, that the loss hangs on and that the optimizers of the rest leave out."""
+    parts = [source for o in optimizers if isinstance(o, Optimizer) for source in relations.sources(o) or []]
+    if not any(part is not root and relations.within(part, root) for part in parts):
+        return []
+    held: set[Value] = set()
+    for optimizer in optimizers:
+        found = coverage.leaves(optimizer)
+        if found is None:
+            return []
+        held |= set(found)
+    above = tensors.ancestry(loss)
+    reached = {leaf for key in above for leaf in facts.inner.get(key, ())}
+    left: dict[str, None] = {}
+    for path, part in modules.paths(root):
+        if part in reached and part not in held and isinstance(part, Layer) and relations.has_parameters(part):
+            if any(_explains(event, part, events) for event in events):
+                return []
+            left.setdefault(path.partition(".")[0])
+    return [f"`{facts.name_of(root, 'a module')}.{name}`" for name in left]
+
+
+def _explains(event: Event, module: Value, events: list[Event]) -> bool:
     """Frozen, kept in evaluation mode, updated by hand, loaded, put in for another one, or handed to unseen code."""
     if isinstance(event, Freeze):
         return event.trainable is not True and relations.overlap(event.target, module) is not False
     if isinstance(event, ModeSwitch):
-        return event.training is False and relations.within(module, event.module)
+        return event.training is False and relations.within(module, event.module) and not _trained(event, events)
     if isinstance(event, (ManualUpdate, GradEdit)):
         return relations.overlap(event.target, module) is not False
     if isinstance(event, LoadSnapshot):
@@ -86,9 +142,18 @@ def _explains(event: Event, module: Value) -> bool:
     )
 
 
-def _responsible(backward: Backward, steps: list[Value]) -> Optimizer | None:
+def _trained(evaluated: ModeSwitch, events: list[Event]) -> bool:
+    """Whether what is put into evaluation mode is put back into train mode by the same name or a part of it."""
+    return any(
+        isinstance(e, ModeSwitch) and e.training is True and relations.within(e.module, evaluated.module)
+        for e in events
+    )
+
+
+def _responsible(training: _Training) -> Optimizer | None:
     """The optimizer that the backward is for: the one it reaches, else the only one there is."""
-    reached = [o for o in steps if isinstance(o, Optimizer) and relations.reaches(backward, o)]
+    steps = [o for o in training.steps if isinstance(o, Optimizer)]
+    reached = [o for o in steps if any(relations.overlap(root, o) for root in training.loss.roots)]
     if reached:
         return reached[0]
-    return steps[0] if len(steps) == 1 and isinstance(steps[0], Optimizer) else None
+    return steps[0] if len(steps) == 1 else None

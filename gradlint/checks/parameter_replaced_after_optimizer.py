@@ -9,7 +9,7 @@ from gradlint.facts import relations
 from gradlint.facts.events import Backward, Construct, Event, OptimizerStep, Rebind, Run, walk
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
-from gradlint.facts.values import Optimizer, Tensor, Unknown, Value, is_module
+from gradlint.facts.values import Choice, Optimizer, Tensor, Unknown, Value, is_module
 from gradlint.options import Options
 
 
@@ -36,7 +36,7 @@ class _Held(Machine):
             return event
         if isinstance(event, Backward) and isinstance(state, Rebind):
             return self._trained(state, event)
-        if isinstance(event, OptimizerStep) and event.optimizer is self.optimizer and isinstance(state, tuple):
+        if isinstance(event, OptimizerStep) and self.optimizer in _each(event.optimizer) and isinstance(state, tuple):
             self.report(state[0], "bad", event)
         return state
 
@@ -68,12 +68,17 @@ class _Held(Machine):
         return any(new is source for source in given) or (tied is not None and relations.keeps(self.optimizer, tied))
 
 
+def _each(optimizer: Value) -> tuple[Value, ...]:
+    return optimizer.options if isinstance(optimizer, Choice) else (optimizer,)
+
+
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge each optimizer that a run steps."""
     seen: set[object] = set()
     for run in facts.runs:
         events = walk(run.tree)
-        for optimizer in dict.fromkeys(e.optimizer for e in events if isinstance(e, OptimizerStep)):
+        stepped = (option for e in events if isinstance(e, OptimizerStep) for option in _each(e.optimizer))
+        for optimizer in dict.fromkeys(stepped):
             if isinstance(optimizer, Optimizer) and optimizer.managed != "deepspeed":
                 built = any(isinstance(e, Construct) and e.value is optimizer for e in events)
                 yield from _judge(facts, run, optimizer, built, seen)

@@ -257,8 +257,9 @@ class FunctionFact:
 class TrainingFacts:
     """What the model believes about one file. Lists are in the order in which things happen.
 
-    `mentions` are all names and attributes that the file reads. `names` and `born` go by identity: the name a value is
-    known by, the number of the loop whose iterations make it anew.
+    `mentions` are all names and attributes that the file reads. `names`, `born` and `inner` go by identity: the name a
+    value is known by, the number of the loop whose iterations make it anew, the layers and parameters of a module that
+    an output of it hangs on.
     """
 
     path: str
@@ -289,6 +290,7 @@ class TrainingFacts:
     names: dict[int, str] = field(default_factory=dict)
     program: list[code.Stmt] = field(default_factory=list)
     born: dict[int, int] = field(default_factory=dict)
+    inner: dict[int, frozenset[Value]] = field(default_factory=dict)
     mentions: frozenset[str] = frozenset()
     uses: dict[str, frozenset[str]] = field(default_factory=dict)
 

@@ -83,6 +83,8 @@ def _attach(it: Interpreter, module: Value, result: Value) -> None:
         if isinstance(part, Tensor) and part.roots and not part.parameter:
             kept = frozenset(root for root in part.roots if id(_holder(root)) not in inside)
             if kept != part.roots:
+                it.facts.inner[id(part)] = part.roots - kept
+                it.kept.append(part)
                 part.roots = kept | {module}
 
 
