@@ -31,7 +31,12 @@ class _Mode(Machine):
             if pending is not None:
                 self.report(pending, "ok", event)
             return "train"
-        if isinstance(event, Backward) and pending is not None:
+        if isinstance(event, ModeSwitch) and pending is not None and event.training is not False:
+            if relations.lies_in(event.module, self.module):
+                # What is restored may be all of it that trains.
+                self.report(pending, "unsure", event)
+                return "unknown"
+        elif isinstance(event, Backward) and pending is not None:
             if event.tensor is not None and self.module in event.tensor.roots:
                 self.report(pending, "bad", event)
         elif isinstance(event, Escape) and pending is not None and relations.takes(event, self.module):

@@ -271,10 +271,11 @@ class _Lowering:
 
     def wrapped(self, node: Any) -> Expr:
         value = node.expression if isinstance(node, cst.Await) else node.value
+        kind = "yield"
         if isinstance(value, cst.From):
-            value = value.item
+            value, kind = value.item, "yield from"
         parts = [] if value is None else [self.expr(value)]
-        return parts[0] if isinstance(node, cst.Await) else code.Other("yield", parts)
+        return parts[0] if isinstance(node, cst.Await) else code.Other(kind, parts)
 
     def starred(self, node: cst.StarredElement) -> Expr:
         return code.Star(self.expr(node.value))
@@ -298,7 +299,7 @@ class _Lowering:
     def evaluate(self, node: cst.Expr, twin: ast.stmt) -> list[Stmt]:
         value = self.header(twin, lambda: self.expr(node.value))
         idle = isinstance(value, code.Literal) or (
-            isinstance(value, code.Other) and not value.parts and value.kind != "yield"
+            isinstance(value, code.Other) and not value.parts and not value.kind.startswith("yield")
         )
         return [] if idle else [code.Evaluate(value, self._lines.span(twin))]
 

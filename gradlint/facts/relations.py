@@ -78,6 +78,12 @@ def within(part: Value, whole: Value) -> bool:
     return part is whole or _inside(part, whole)
 
 
+def lies_in(part: Value, whole: Value) -> bool:
+    """Whether `part`, seen or not, is kept by a module or by one below it."""
+    below = [module for module in modules.walk(whole) if isinstance(module, Instance)]
+    return within(part, whole) or any(value is part for module in below for value in module.attributes.values())
+
+
 def keeps(optimizer: Optimizer, module: Value) -> bool:
     """Whether an optimizer was built over `module`, or over something that `module` lies in."""
     return any(within(module, source) for source in sources(optimizer) or [])

@@ -301,6 +301,9 @@ def enter(
         function, arguments = FunctionValue(node, function.scope, arguments[0], function.owner), arguments[1:]
     if len(it.frames) > DEPTH or it.fuel <= 0 or sum(frame.node is node for frame in it.frames) >= _recursion(node):
         return unseen(it, arguments, keywords, place, function.name, None)
+    if _decorated(node, "abstractmethod"):
+        # What a subclass does there nobody sees.
+        return unseen(it, arguments, keywords, place, function.name, None)
     scope = Scope(function.scope.path, "function", function.scope)
     name = f"{function.owner.name}.{function.name}" if function.owner is not None else function.name
     it.entered.add(id(node))
@@ -311,7 +314,7 @@ def enter(
         frame.ready = it.frame.ready if it.frame.receiver is function.receiver else False
     elif it.frames and it.frame.receiver is function.receiver:
         frame.ready = it.frame.ready
-    if it.resume is not None and _is_context_manager(node):
+    if it.resume is not None and _decorated(node, "contextmanager"):
         frame.resume, it.resume = it.resume, None
     statement = it.statement
     _bind_parameters(it, frame, function, arguments, keywords)
@@ -334,15 +337,13 @@ def enter(
     _note(it, node, name, function)
     if not frame.returns:
         return NONE
-    if frame.generates and not _is_context_manager(node):
+    if frame.generates and not _decorated(node, "contextmanager"):
         return Collection("list", [], open=True, element=merge(frame.returns))
     return merge([*frame.returns] if ended is not None else [*frame.returns, NONE])
 
 
-def _is_context_manager(node: code.Function | code.Lambda) -> bool:
-    return any(
-        last_name(expressions.text_of(decorator)) == "contextmanager" for decorator in getattr(node, "decorators", ())
-    )
+def _decorated(node: code.Function | code.Lambda, name: str) -> bool:
+    return any(last_name(expressions.text_of(decorator)) == name for decorator in getattr(node, "decorators", ()))
 
 
 def _note(it: Interpreter, node: code.Function | code.Lambda, name: str, function: FunctionValue) -> None:

@@ -435,12 +435,16 @@ def _walrus(it: Interpreter, expr: code.Walrus) -> Value:
 
 
 def _other(it: Interpreter, expr: code.Other) -> Value:
+    from gradlint.facts.interpret.loops import any_element
+
     if expr.kind == "text":
         return _text(it, expr)
     for part in expr.parts:
         value = evaluate(it, part)
-        if expr.kind == "yield":
+        if expr.kind.startswith("yield"):
+            value = any_element(it, value) if expr.kind == "yield from" else value
             it.frame.returns.append(value)
+            it.frame.generates = True
     resume = it.frame.resume
     if expr.kind == "yield" and resume is not None:
         frame = it.frames.pop()

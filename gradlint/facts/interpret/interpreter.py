@@ -63,6 +63,7 @@ class Frame:
     returns: list[Value] = field(default_factory=list)
     ready: bool | None = None
     resume: Callable[[Value], None] | None = None
+    generates: bool = False
 
 
 class Interpreter:
