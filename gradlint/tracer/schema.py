@@ -408,7 +408,7 @@ class Recurrent(TypedDict):
 
 
 class Curvature(TypedDict):
-    """lr · λmax by power iteration on Hessian-vector products; > 2 diverges on a quadratic."""
+    """lr · λmax by Lanczos iteration on Hessian-vector products; > 2 diverges on a quadratic."""
 
     optimizer: int
     lr: float

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from observed import HEAD, line_of, observe
+from observed import HEAD, line_of, node, observe
 
 from gradlint.tracer.worker.curvature import Curvature
 from gradlint.tracer.worker.gradcheck import Functions
@@ -180,10 +180,12 @@ h.sum().backward()
     assert "straight-through" in found["Through"]["message"]
 
 
-def test_curvature_of_a_known_quadratic(tmp_path: Path) -> None:
-    source = """
+@pytest.mark.parametrize("lowest", [1.0, -60.0])
+def test_curvature_of_a_known_quadratic(tmp_path: Path, lowest: float) -> None:
+    """Of a saddle, the steepest curvature upwards: the one below zero, though larger, makes no step diverge."""
+    source = f"""
 w = nn.Parameter(torch.ones(3, dtype=torch.float64))
-scales = torch.tensor([1.0, 4.0, 25.0], dtype=torch.float64)
+scales = torch.tensor([{lowest}, 4.0, 25.0], dtype=torch.float64)
 optimizer = torch.optim.SGD([w], lr=0.1)
 for _ in range(2):
     optimizer.zero_grad()
@@ -199,6 +201,32 @@ for _ in range(2):
     (entry,) = curvature.report()
     assert entry["lambda_max"] == pytest.approx(25.0, rel=1e-3)
     assert entry["lr_lambda_max"] == pytest.approx(2.5, rel=1e-3)
+
+
+def test_curvature_leaves_local_gains_alone(tmp_path: Path) -> None:
+    source = """
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(32, 32), nn.Linear(32, 32)
+
+    def forward(self, x):
+        return x + self.outer(torch.tanh(self.inner(x)))
+
+model = nn.Sequential(nn.Linear(8, 32), Residual(), nn.Linear(32, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+model(torch.randn(64, 8)).square().mean().backward()
+optimizer.step()
+"""
+    with recording(tmp_path, source) as (recorder, run):
+        run()
+        plain = record_of(recorder)
+    with recording(tmp_path, source) as (recorder, run):
+        curvature = Curvature(recorder)
+        run()
+        beside = record_of(recorder)
+    assert curvature.report()[0]["iterations"] > 1
+    assert node(beside, "1.inner#0")["local_gain"] == pytest.approx(node(plain, "1.inner#0")["local_gain"], rel=1e-6)
 
 
 @pytest.mark.parametrize(("rate", "falls"), [(0.05, True), (50.0, False)])

@@ -1,14 +1,17 @@
-"""lr · λmax by power iteration on Hessian-vector products of the user's own loss, just before its own backward.
+"""lr · λmax by the Lanczos iteration on Hessian-vector products of the user's own loss, just before its own backward.
 
-λmax is the eigenvalue of the Hessian that is largest in magnitude (for the Adam family of D^-½ H D^-½ with D = √v̂ + ε,
-v̂ from the optimizer's state). At most twelve iterations or ten seconds, fewer once the estimate stands still: it grows
-towards λmax from below. Needs double backward, so fused attention and recurrent kernels are switched off when curvature
-is asked for. On a quadratic, descent diverges above 2, heavy ball above 2 + 2·momentum.
+λmax is the largest eigenvalue of the Hessian (for the Adam family of D^-½ H D^-½ with D = √v̂ + ε, v̂ from the state
+of the optimizer). Negative eigenvalues, however large, make no descent diverge; power iteration, which finds the
+eigenvalue of largest magnitude, will therefore not do. At most twelve products or ten seconds, fewer once the
+estimate stands still: it grows towards λmax from below. Needs double backward, so fused attention and recurrent
+kernels are switched off when curvature is asked for. On a quadratic, descent diverges above 2, heavy ball above 2 +
+2·momentum.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +21,10 @@ if TYPE_CHECKING:
     from .patches import Patches
     from .recorder import OptimizerState, Recorder
 
-_ITERATIONS = 12
+_PRODUCTS = 12
 _FEWEST = 4
 _STANDSTILL = 0.01
+_NOTHING = 1e-6
 _SECONDS = 10.0
 
 
@@ -85,7 +89,9 @@ class Curvature:
         recorder.quiet += 1
         rng = torch.get_rng_state()
         try:
-            value, change, count = self._power(state, loss, parameters, adaptive)
+            value, change, count = self._lanczos(state, loss, parameters, adaptive)
+            if not math.isfinite(value):
+                raise RuntimeError("the second derivative of the loss is not finite")
             entry.update(lambda_max=value, lr_lambda_max=rate * value, relative_change=change, iterations=count)
         except (RuntimeError, NotImplementedError) as problem:
             entry["message"] = str(problem).strip().splitlines()[0][:300]
@@ -94,7 +100,7 @@ class Curvature:
             recorder.quiet -= 1
         return entry
 
-    def _power(
+    def _lanczos(
         self, state: OptimizerState, loss: torch.Tensor, parameters: list[torch.Tensor], adaptive: bool
     ) -> tuple[float, float, int]:
         gradients = self._grad(loss, parameters, create_graph=True, allow_unused=True)
@@ -106,24 +112,38 @@ class Curvature:
         generator = torch.Generator().manual_seed(0)
         vector = [torch.randn(p.shape, generator=generator).to(p) for p in held]
         value, change = 0.0, float("inf")
-        count = 0
         end = time.monotonic() + _SECONDS
-        while count < _ITERATIONS and (count < 1 or time.monotonic() < end):
-            if count >= _FEWEST and change < _STANDSTILL:
-                break
-            count += 1
-            length = float(_length(vector))
-            if length == 0.0:
+        length = float(_length(vector))
+        before = [torch.zeros_like(v) for v in vector]
+        diagonal: list[float] = []
+        beside = [0.0]
+        while len(diagonal) < _PRODUCTS and (not diagonal or time.monotonic() < end):
+            exhausted = length <= _NOTHING * max(map(abs, diagonal), default=0.0)
+            if exhausted or (len(diagonal) >= _FEWEST and change < _STANDSTILL):
                 break
             vector = [v / length for v in vector]
             inner = [v if s is None else v * s for v, s in zip(vector, scale, strict=True)]
             product = self._grad([g for _, g in pairs], held, inner, retain_graph=True, allow_unused=True)
-            image = [torch.zeros_like(p) if h is None else h for p, h in zip(held, product, strict=True)]
-            image = [h.detach() if s is None else h.detach() * s for h, s in zip(image, scale, strict=True)]
-            rayleigh = float(sum((v.double() * h.double()).sum() for v, h in zip(vector, image, strict=True)))
-            change = abs(rayleigh - value) / max(abs(rayleigh), 1e-30)
-            value, vector = rayleigh, image
-        return value, change, count
+            image = [torch.zeros_like(p) if h is None else h.detach() for p, h in zip(held, product, strict=True)]
+            image = [h if s is None else h * s for h, s in zip(image, scale, strict=True)]
+            diagonal.append(float(sum((v.double() * h.double()).sum() for v, h in zip(vector, image, strict=True))))
+            image = [h - diagonal[-1] * v - beside[-1] * b for h, v, b in zip(image, vector, before, strict=True)]
+            largest = _largest(diagonal, beside[1:])
+            change = abs(largest - value) / max(abs(largest), 1e-30)
+            value, before, vector, length = largest, vector, image, float(_length(image))
+            beside.append(length)
+        return value, change, len(diagonal)
+
+
+def _largest(diagonal: list[float], beside: list[float]) -> float:
+    """Largest eigenvalue of a symmetric tridiagonal matrix."""
+    matrix = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
+    if beside:
+        off = torch.tensor(beside, dtype=torch.float64)
+        matrix = matrix + torch.diag(off, 1) + torch.diag(off, -1)
+    if not bool(torch.isfinite(matrix).all()):
+        return float("nan")
+    return float(torch.linalg.eigvalsh(matrix)[-1])
 
 
 def _adaptive(state: OptimizerState) -> bool:
