@@ -368,3 +368,9 @@ def _stepped_leaf(it: Interpreter, target: Expr, value: Expr) -> Tensor | None:
 
 def _constructing(it: Interpreter) -> bool:
     return it.frame.function.endswith("__init__")
+
+
+def gathered(it: Interpreter, name: str, value: Value, target: Value, how: str, place: Place) -> None:
+    """A loss that joins a container or another loss, where that happens again and again."""
+    if isinstance(value, Tensor) and value.roots and (it.repeats or it.forwards or it.hooked):
+        accumulate(it, name, value, target, how, place)

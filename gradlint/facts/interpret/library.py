@@ -26,6 +26,7 @@ from gradlint.facts.interpret import (
 )
 from gradlint.facts.interpret.assign import gradient_owner
 from gradlint.facts.interpret.conditions import is_instance
+from gradlint.facts.interpret.method_call import argument
 from gradlint.facts.roles import interesting, last_name, role
 from gradlint.facts.values import (
     UNKNOWN_START,
@@ -207,7 +208,7 @@ def _clip(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
     target = arguments[0] if arguments else keywords.get("parameters", Unknown("parameters"))
     limit = None
     for key, position in (("max_norm", 1), ("clip_value", 1), ("value", 1)):
-        limit = limit or methods.argument(arguments, keywords, position, key)
+        limit = limit or argument(arguments, keywords, position, key)
     it.emit(ClipGrad(place, it.frame.function, names.CLIPPERS[name], target, limit, last_name(name)))
     iterators.exhaust(it, target, place, last_name(name))
     return it.unknown("grad_norm")
@@ -217,7 +218,7 @@ def _backward(it: Interpreter, name: str, arguments: Arguments, keywords: Keywor
     given = arguments[0] if arguments else keywords.get("tensors", Unknown("loss"))
     loss = given.items[0] if isinstance(given, Collection) and given.items else given
     retain, create = keywords.get("retain_graph"), keywords.get("create_graph")
-    gradient = methods.argument(arguments, keywords, 1, "grad_tensors")
+    gradient = argument(arguments, keywords, 1, "grad_tensors")
     it.emit(Backward(place, it.frame.function, loss, retain, create, gradient=gradient))
     return Constant(None)
 
@@ -230,9 +231,9 @@ def _grad(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
 
 def _functional_call(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     """`functional_call(model, params, args)`: the model's forward, whose output hangs on the parameters given."""
-    module = methods.argument(arguments, keywords, 0, "module")
-    given = methods.argument(arguments, keywords, 1, "parameter_and_buffer_dicts")
-    inputs = methods.argument(arguments, keywords, 2, "args")
+    module = argument(arguments, keywords, 0, "module")
+    given = argument(arguments, keywords, 1, "parameter_and_buffer_dicts")
+    inputs = argument(arguments, keywords, 2, "args")
     if module is None or not (is_module(module) or role(module) == "module"):
         return _other(it, name, arguments, keywords, place, name)
     passed = list(inputs.items) if isinstance(inputs, Collection) else [] if inputs is None else [inputs]
@@ -294,7 +295,7 @@ def _functional(it: Interpreter, name: str, arguments: Arguments, keywords: Keyw
         return losses.apply(it, names.FUNCTIONAL_LOSSES[name], External(f"F.{name}"), arguments, keywords, place, {})
     source = arguments[0] if arguments else keywords.get("input", Unknown("input"))
     if name in names.FUNCTIONAL_ACTIVATIONS:
-        dim = methods.argument(arguments, keywords, 1, "dim") if "softmax" in name else None
+        dim = argument(arguments, keywords, 1, "dim") if "softmax" in name else None
         how = Layer(f"torch.nn.functional.{name}", arguments[1:], keywords, place)
         return tensors.activation(it, name.rstrip("_"), source, place, dim, how)
     if name == "one_hot":
@@ -305,7 +306,7 @@ def _functional(it: Interpreter, name: str, arguments: Arguments, keywords: Keyw
     kinds = {"dropout": "dropout", "layer_norm": "norm", "batch_norm": "norm", "group_norm": "norm", "rms_norm": "norm"}
     kind = "pool" if "pool" in name else kinds.get(name, "unknown")
     called: Value = Layer(f"torch.nn.functional.{name}", arguments[1:], keywords, place)
-    weight = methods.argument(arguments, keywords, 1, "weight")
+    weight = argument(arguments, keywords, 1, "weight")
     if name == "linear" and isinstance(weight, Tensor) and weight.parameter:
         kind, called = "linear", Layer("transposed", [weight], {}, place)
     op = Operation(kind, called, place, base, depth=base.depth + 1 if base else 1)
@@ -343,7 +344,7 @@ def _tensor_function(it: Interpreter, name: str, arguments: Arguments, keywords:
             found.roots, found.attribute, found.parameter, found.owner = frozenset((found,)), "leaf", True, found
         return found if name != "load" else Unknown("checkpoint", "value")
     if name in names.FUNCTIONAL_ACTIVATIONS and first is not None:
-        return tensors.activation(it, name.rstrip("_"), first, place, methods.argument(arguments, keywords, 1, "dim"))
+        return tensors.activation(it, name.rstrip("_"), first, place, argument(arguments, keywords, 1, "dim"))
     if name in ("cat", "concat", "stack", "hstack", "vstack", "concatenate"):
         joined = tensors.derive(it, [first], place)
         if len(tensors.parts([first])) > 1:

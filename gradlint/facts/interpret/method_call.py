@@ -1,0 +1,36 @@
+"""One call of a method, as the handlers of its receiver see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from gradlint.facts.values import Place, Value
+
+Arguments = list[Value]
+Keywords = dict[str, Value]
+R = TypeVar("R", bound=Value, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodCall(Generic[R]):
+    """`receiver.name(*arguments, **keywords)`; `hint` is the callee as written, `discarded` an unused result."""
+
+    receiver: R
+    name: str
+    arguments: Arguments
+    keywords: Keywords
+    place: Place
+    hint: str = ""
+    discarded: bool = False
+
+    def argument(self, position: int, name: str) -> Value | None:
+        """The value passed for one parameter, or None."""
+        return argument(self.arguments, self.keywords, position, name)
+
+
+def argument(arguments: Arguments, keywords: Keywords, position: int, name: str) -> Value | None:
+    """The value passed for one parameter, or None."""
+    if name in keywords:
+        return keywords[name]
+    return arguments[position] if position < len(arguments) else None
