@@ -380,15 +380,17 @@ class _Lowering:
         return [code.Function(node.name.value, parameters, decorators, body, self._lines.header(twin))]
 
     def define_class(self, node: cst.ClassDef, twin: Any) -> list[Stmt]:
-        def head() -> tuple[list[Expr], list[Expr]]:
+        def head() -> tuple[list[Expr], list[Expr], str]:
             decorators = [self.expr(d.decorator) for d in node.decorators]
             arguments = sorted((*node.bases, *node.keywords), key=lambda a: a.keyword is not None)
             values = [(arg.keyword, self.expr(arg.value)) for arg in arguments]
-            return decorators, [value for keyword, value in values if keyword is None]
+            kinds = [v for k, v in values if k is not None and k.value == "metaclass"]
+            kind = next((v.name if isinstance(v, (code.Name, code.Attribute)) else "?" for v in kinds), "")
+            return decorators, [value for keyword, value in values if keyword is None], kind
 
-        decorators, bases = self.header(twin, head)
+        decorators, bases, metaclass = self.header(twin, head)
         body = self.suite(node.body, twin.body)
-        return [code.Class(node.name.value, bases, decorators, body, self._lines.header(twin))]
+        return [code.Class(node.name.value, bases, decorators, body, self._lines.header(twin), metaclass)]
 
     def give_back(self, node: cst.Return, twin: ast.stmt) -> list[Stmt]:
         value = self.header(twin, lambda: self.optional(node.value))

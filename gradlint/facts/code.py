@@ -273,6 +273,7 @@ class Class:
     decorators: list[Expr]
     body: list[Stmt]
     at: Span
+    metaclass: str = ""
 
 
 @dataclass(slots=True, eq=False)

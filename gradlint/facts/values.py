@@ -101,17 +101,19 @@ class ClassValue(Value):
         return self.node.name
 
     def lineage(self) -> Iterator[Value]:
-        """The class and all its bases, depth first, each once."""
-        seen: set[int] = set()
-        stack: list[Value] = [self]
-        while stack:
-            current = stack.pop(0)
-            if id(current) in seen:
-                continue
-            seen.add(id(current))
+        """The class and all its bases in the order in which Python looks a name up, as far as they can be seen."""
+        current: Value = self
+        while isinstance(current, ClassValue) and len(current.bases) < 2:
             yield current
-            if isinstance(current, ClassValue):
-                stack[:0] = current.bases
+            if not current.bases:
+                return
+            current = current.bases[0]
+        if isinstance(current, ClassValue):
+            yield current
+            lists = [list(base.lineage()) if isinstance(base, ClassValue) else [base] for base in current.bases]
+            yield from _linear([*lists, list(current.bases)])
+        else:
+            yield current
 
     def find(self, name: str) -> tuple[Value, ClassValue] | None:
         """Attribute or method `name` and the class that defines it."""
@@ -126,8 +128,26 @@ class ClassValue(Value):
 
     @property
     def opaque(self) -> bool:
-        """Whether a base cannot be seen at all."""
-        return any(isinstance(base, (Unknown, Choice)) for base in self.lineage())
+        """Whether a base cannot be seen at all, or a metaclass decides how instances are made."""
+        return any(
+            isinstance(base, (Unknown, Choice))
+            or (isinstance(base, ClassValue) and base.node.metaclass not in ("", "ABCMeta", "type"))
+            for base in self.lineage()
+        )
+
+
+def _linear(lists: list[list[Value]]) -> Iterator[Value]:
+    """Python's merge of the bases' own orders; where they contradict each other, one after the other."""
+
+    def key(value: Value) -> object:
+        return value.name if isinstance(value, External) else id(value)
+
+    while any(lists):
+        heads = [order[0] for order in lists if order]
+        later = {key(value) for order in lists for value in order[1:]}
+        chosen = next((head for head in heads if key(head) not in later), heads[0])
+        yield chosen
+        lists = [[value for value in order if key(value) != key(chosen)] for order in lists]
 
 
 @dataclass(slots=True, eq=False)

@@ -233,6 +233,8 @@ def _after(value: Super, name: str) -> tuple[Value, ClassValue] | None:
     for base in start.lineage():
         if seen_owner and isinstance(base, ClassValue) and name in base.attributes:
             return base.attributes[name], base
+        if seen_owner and name == "__init__" and isinstance(base, External) and base.name.startswith("torch.nn."):
+            return None
         if base is value.owner:
             seen_owner = True
     return None
