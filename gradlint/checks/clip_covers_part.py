@@ -35,7 +35,7 @@ class _Unused(Machine):
             return state | {(event, None)}
         if isinstance(event, OptimizerStep):
             return frozenset((clip, missed or event) for clip, missed in state if self._misses(clip, event))
-        if isinstance(event, (Escape, ManualUpdate)):
+        if isinstance(event, Escape) or (isinstance(event, ManualUpdate) and event.gradient):
             for clip, _ in state:
                 self.report(clip, "unsure", event)
             return self.start

@@ -1,4 +1,4 @@
-"""GL201: a Backward on a loss that hangs on nothing, because a tensor it was made of was cut."""
+"""GL201: a Backward on a loss, or a term of it, that hangs on nothing because a tensor it was made of was cut."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.updates import updates
+from gradlint.facts.updates import Update, updates
 from gradlint.options import Options
 
 _CUTS = {
     "detach": ".detach()", "data": ".data", "item": ".item()", "tensor": "torch.tensor()", "numpy": ".numpy()",
-    "tolist": ".tolist()",
+    "tolist": ".tolist()", "grad": "create_graph=False",
 }  # fmt: skip
 
 
@@ -19,6 +19,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every loss whose gradients an optimizer is stepped with."""
     for update in updates(facts):
         if not update.loss.surely_cut:
+            yield from _constant_penalty(facts, update)
             continue
         for cut in update.last_cuts():
             module = update.misses(cut)
@@ -29,3 +30,15 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 }  # fmt: skip
                 yield Finding("detached-loss", cut.place.path, Range(*cut.place.at), values)
                 break
+
+
+def _constant_penalty(facts: TrainingFacts, update: Update) -> Iterator[Finding]:
+    """A gradient penalty that was differentiated without its graph and only adds a constant."""
+    for cut in update.loss.cuts:
+        module = update.misses(cut) if cut.kind == "added grad" else None
+        if module is not None:
+            values: dict[str, str | int | float] = {
+                "value": "autograd.grad(…)", "cut": _CUTS["grad"], "line": update.place.at[0],
+                "module": facts.name_of(module, "the model"),
+            }  # fmt: skip
+            yield Finding("detached-loss", cut.place.path, Range(*cut.place.at), values)

@@ -22,7 +22,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     for update in updates(facts):
         for cut in update.loss.cuts:
             module = (
-                update.starves(cut) if _computes(cut) else update.misses(cut) if cut.kind.startswith("added ") else None
+                update.starves(cut) if _computes(cut) else update.misses(cut) if _added(cut) else None
             )
             if module is not None:
                 found.append((cut, module))
@@ -37,6 +37,10 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 def _computes(cut: Cut) -> bool:
     return cut.kind in ("float", "tolist") or cut.kind.startswith("computed ")
+
+
+def _added(cut: Cut) -> bool:
+    return cut.kind.startswith("added ") and cut.kind != "added grad"
 
 
 def _starved_in(definition: ModuleDef) -> Iterator[tuple[Cut, Value]]:

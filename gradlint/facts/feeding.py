@@ -14,6 +14,7 @@ from gradlint.facts.events import (
     Construct,
     Escape,
     Event,
+    Freeze,
     GradEdit,
     Node,
     OptimizerStep,
@@ -31,12 +32,18 @@ from gradlint.facts.values import Manager, Optimizer, Unknown, Value
 
 @dataclass(frozen=True)
 class _Gradients:
-    """`kind` is unknown, empty, filled or wiped; `again` tells that an iteration ended since the backward."""
+    """`kind` is unknown, empty, filled or wiped; `again` tells that an iteration ended since the backward.
+
+    `perhaps`: the backward is another optimizer's and may fill the gradients of this one too. `frozen`: all that the
+    optimizer holds is switched off for now.
+    """
 
     kind: str
     backward: Backward | None = None
     clear: Event | None = None
     again: bool = False
+    perhaps: bool = False
+    frozen: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -55,11 +62,12 @@ class Meal:
 
 class _Feeding(Machine):
     start = _Gradients("unknown")
-    watches = (OptimizerStep, Backward, GradEdit, ZeroGrad, Escape, Construct)
+    watches = (OptimizerStep, Backward, GradEdit, ZeroGrad, Escape, Construct, Freeze)
 
-    def __init__(self, optimizer: Value, tree: list[Node]) -> None:
+    def __init__(self, optimizer: Value, tree: list[Node], others: list[Value]) -> None:
         super().__init__()
         self.optimizer = optimizer
+        self.others = others
         self.meals: dict[int, Meal] = {}
         self.reached: dict[int, bool | None] = {}
         self.rounds = {loop.number for loop in repeats(tree) if self._whole(loop)}
@@ -74,12 +82,22 @@ class _Feeding(Machine):
             self.reached[id(event)] = relations.reaches(event, self.optimizer)
         return self.reached[id(event)]
 
+    def _is_whole(self, target: Value) -> bool:
+        held = relations.owners(self.optimizer)
+        return bool(held) and all(relations.within(module, target) for module in held or ())
+
+    def _serves_another(self, event: Backward) -> bool:
+        return self._reaches(event) is None and any(relations.reaches(event, other) for other in self.others)
+
     def on(self, state: State, event: Event) -> State:
         assert isinstance(state, _Gradients)
         if isinstance(event, OptimizerStep) and event.optimizer is self.optimizer:
             self._eat(state, event)
-        elif isinstance(event, Backward) and self._reaches(event) is not False:
-            return _Gradients("filled", event)
+        elif isinstance(event, Freeze) and self._is_whole(event.target):
+            return replace(state, frozen=event.trainable is False)
+        elif isinstance(event, Backward) and not state.frozen and self._reaches(event) is not False:
+            perhaps = self._serves_another(event)
+            return state if perhaps and state.kind == "filled" else _Gradients("filled", event, perhaps=perhaps)
         elif (
             isinstance(event, GradEdit) and event.fresh and relations.clears(event.target, self.optimizer) is not False
         ):
@@ -98,7 +116,7 @@ class _Feeding(Machine):
             return state
         if clears is None:
             return _Gradients("unknown")
-        if state.kind == "filled" and state.backward is not None:
+        if state.kind == "filled" and state.backward is not None and not state.perhaps:
             return replace(state, kind="wiped", clear=event)
         return state if state.kind == "wiped" else _Gradients("empty")
 
@@ -127,7 +145,7 @@ def meals(facts: TrainingFacts, run: Run) -> list[Meal]:
         if isinstance(optimizer, Optimizer) and (not optimizer.known or optimizer.managed == "deepspeed"):
             continue
         tree = repeated(facts, run)
-        machine = _Feeding(optimizer, tree)
+        machine = _Feeding(optimizer, tree, [other for other in stepped if other is not optimizer])
         machine.run(tree)
         if not machine.overflowed:
             found.extend(machine.meals.values())

@@ -41,9 +41,14 @@ def owners(value: Value | None) -> list[Value] | None:
         return owners(value.items["params"]) if "params" in value.items else None
     if is_module(value) and not isinstance(value, Choice):
         return [value]
-    if isinstance(value, Tensor) and value.parameter:
+    if isinstance(value, Tensor) and (value.parameter or _data_of_parameter(value)):
         return owners(value.owner) if value.owner is not None and value.owner is not value else [value]
     return None
+
+
+def _data_of_parameter(value: Tensor) -> bool:
+    """`p.data`: what a parameter stores, by another name."""
+    return value.owner is not None and any(cut.kind == "data" for cut in value.cuts)
 
 
 def has_parameters(module: Value) -> bool:

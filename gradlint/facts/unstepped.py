@@ -46,11 +46,13 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
         for run in facts.runs
         if any(isinstance(e, OptimizerStep) and not isinstance(e.optimizer, Optimizer) for e in walk(run.tree))
     ]
-    if not all(uncalled(facts, run) for run in strangers) or any(
-        (isinstance(e, ManualUpdate) and not _of_frozen(facts, e)) or (isinstance(e, GradEdit) and e.fresh)
-        for e in events
-    ):
+    if not all(uncalled(facts, run) for run in strangers):
         return
+    edited = [
+        e.target
+        for e in events
+        if (isinstance(e, ManualUpdate) and not _of_frozen(facts, e)) or (isinstance(e, GradEdit) and e.fresh)
+    ]
     if any(call.name.startswith("Gradient.") for call in facts.calls):
         return
     built = dict.fromkeys(e.value for e in events if isinstance(e, Construct) and isinstance(e.value, Optimizer))
@@ -64,6 +66,7 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
                 or not optimizer.known
                 or optimizer.managed == "deepspeed"
                 or handed(facts, optimizer)
+                or any(relations.overlap(target, optimizer) is not False for target in edited)
                 or (strangers and _kept_by_example(facts, optimizer))
             ):
                 continue

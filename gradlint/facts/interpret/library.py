@@ -35,6 +35,7 @@ from gradlint.facts.values import (
     Collection,
     Constant,
     Context,
+    Cut,
     External,
     FunctionValue,
     Gradient,
@@ -224,8 +225,16 @@ def _backward(it: Interpreter, name: str, arguments: Arguments, keywords: Keywor
 
 
 def _grad(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
-    found = tensors.derive(it, arguments[:1], place)
-    found.mystery, found.loss, found.form, found.chain = True, None, None, None
+    """`torch.autograd.grad(outputs, inputs)`: hangs on what computed the outputs if `create_graph` is on."""
+    outputs, kept = argument(arguments, keywords, 0, "outputs"), keywords.get("create_graph")
+    kept = kept or (arguments[4] if len(arguments) > 4 else Constant(False))
+    found = tensors.derive(it, [outputs], place)
+    found.loss, found.form, found.chain = None, None, None
+    if not isinstance(kept, Constant) or kept.default or "**" in keywords:
+        found.mystery = True
+    elif not kept.value:
+        lost = Cut("grad", place, found.roots, found.cuts)
+        found.roots, found.mystery, found.cuts, found.sources = frozenset(), False, (*found.cuts, lost), ()
     return Collection("tuple", [found], open=True, element=found)
 
 

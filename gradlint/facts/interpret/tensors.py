@@ -187,8 +187,8 @@ def _added(left: Value, right: Value) -> tuple[Cut, ...]:
     for dead, live in ((left, right), (right, left)):
         if isinstance(dead, Tensor) and isinstance(live, Tensor) and live.roots and not dead.roots and not dead.mystery:
             last = dead.cuts[-1] if dead.cuts else None
-            if last is not None and last.kind.startswith("computed "):
-                return (Cut("added " + last.kind[9:], last.place, last.lost),)
+            if last is not None and (last.kind.startswith("computed ") or last.kind == "grad"):
+                return (Cut("added " + last.kind.removeprefix("computed "), last.place, last.lost),)
     return ()
 
 
