@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gradlint.facts import relations
-from gradlint.facts.events import Escape, walk
+from gradlint.facts.events import Escape, Run, walk
+from gradlint.facts.lightning import manual
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Scheduler, Value
 
@@ -13,7 +14,7 @@ def handed(facts: TrainingFacts, value: Value) -> bool:
     for run in facts.runs:
         if any(isinstance(e, Escape) and relations.takes(e, value) for e in walk(run.tree)):
             return True
-        if run.result is not None and relations.holds(run.result, value):
+        if run.result is not None and relations.holds(run.result, value) and not _configured_by_hand(facts, run):
             return True
     for call in facts.calls:
         if call.name.startswith(("torch.", "apex.amp.")) or isinstance(call.result, Scheduler):
@@ -21,3 +22,8 @@ def handed(facts: TrainingFacts, value: Value) -> bool:
         if any(relations.holds(given, value) for given in (*call.arguments, *call.keywords.values())):
             return True
     return False
+
+
+def _configured_by_hand(facts: TrainingFacts, run: Run) -> bool:
+    """Whether Lightning only keeps what the run returns, and the class steps it itself."""
+    return run.name.endswith(".configure_optimizers") and manual(facts, run)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.facts.events import Run
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.values import Instance, constant
 
 
 def automatic_steps(facts: TrainingFacts) -> Iterator[Run]:
@@ -19,3 +20,14 @@ def automatic_steps(facts: TrainingFacts) -> Iterator[Run]:
         module = next((module for module in facts.modules if module.cls.name == owner), None)
         if module is not None and not module.cls.opaque and module.cls.find("automatic_optimization") is None:
             yield run
+
+
+def manual(facts: TrainingFacts, run: Run) -> bool:
+    """Whether a run is a method of a Lightning class that switches automatic optimisation off."""
+    return run.managed == "lightning" and any(
+        write.name == "automatic_optimization"
+        and constant(write.value) is False
+        and isinstance(write.owner, Instance)
+        and write.owner.name == run.name.partition(".")[0]
+        for write in facts.writes
+    )

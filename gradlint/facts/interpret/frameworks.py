@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradlint.facts.events import Backward, ClipGrad, Freeze, OptimizerStep, Unscale, ZeroGrad
+from gradlint.facts.events import Backward, ClipGrad, Freeze, OptimizerStep, Run, Unscale, ZeroGrad
 from gradlint.facts.frameworks import INITIALISERS, MANAGERS, TAKEOVERS
 from gradlint.facts.interpret import calls, tensors
 from gradlint.facts.roles import last_name, role
@@ -12,12 +12,14 @@ from gradlint.facts.values import (
     NONE,
     Collection,
     Context,
+    FunctionValue,
     Instance,
     Manager,
     Mapping,
     Optimizer,
     Parameters,
     Place,
+    Scheduler,
     Tensor,
     Unknown,
     Value,
@@ -176,6 +178,8 @@ def lightning_method(
         return NONE
     if name == "optimizers":
         return _configured(it, receiver, Optimizer) or Unknown("optimizers", "call")
+    if name == "lr_schedulers":
+        return _configured(it, receiver, Scheduler) or Unknown("schedulers", "call")
     if name == "save_hyperparameters":
         init = next(
             (
@@ -189,8 +193,6 @@ def lightning_method(
             given = {key: value for key, value in init.scope.names.items() if value is not receiver}
             it.journal.write(receiver.attributes, "hparams", Mapping(given, open=True))
         return NONE
-    if name == "lr_schedulers":
-        return Unknown("schedulers", "call")
     if name == "clip_gradients":
         target = arguments[0] if arguments else receiver
         it.emit(ClipGrad(place, it.frame.function, "norm", target, keywords.get("gradient_clip_val"), name))
@@ -201,32 +203,39 @@ def lightning_method(
 
 
 def _configured(it: Interpreter, receiver: Instance, kind: type[Value]) -> Value | None:
-    """The optimizers that `configure_optimizers` returns, always the same objects."""
-    cached = receiver.attributes.get("\0optimizers")
-    if cached is not None:
-        return cached
-    hit = receiver.cls.find("configure_optimizers")
-    if hit is None:
-        return None
-    it.quiet += 1
-    try:
-        with it.taped():
-            result = calls.enter(it, calls.bound(hit[0], receiver, hit[1]), [], {}, it.place(None))  # type: ignore[arg-type]
-    finally:
-        it.quiet -= 1
-    found = _optimizers_in(result)
-    value: Value = found[0] if len(found) == 1 else Collection("list", list(found))
+    """The optimizers or schedulers that `configure_optimizers` returns, always the same objects."""
+    if _CONFIGURED not in receiver.attributes:
+        hit = receiver.cls.find("configure_optimizers")
+        if hit is None or not isinstance(hit[0], FunctionValue):
+            return None
+        receiver.attributes[_CONFIGURED] = NONE
+        receiver.attributes[_CONFIGURED] = _configure(it, receiver, hit[0])
+    found = [part for part in _inside(receiver.attributes[_CONFIGURED]) if isinstance(part, kind)]
     if not found:
         return None
-    receiver.attributes["\0optimizers"] = value
-    return value
+    return found[0] if len(found) == 1 else Collection("list", list(found))
 
 
-def _optimizers_in(value: Value) -> list[Value]:
-    if isinstance(value, Optimizer):
-        return [value]
+def _configure(it: Interpreter, receiver: Instance, method: FunctionValue) -> Value:
+    """What `configure_optimizers` returns: a way into the file of its own, wherever the step asks for it first."""
+    outer = (it.quiet, it.repeats, it.branches, it.recording)
+    it.quiet, it.repeats, it.branches, it.recording = 0, [], 0, True
+    try:
+        with it.taped() as tape:
+            result = calls.enter(it, calls.bound(method, receiver, receiver.cls), [], {}, it.place(None))
+    finally:
+        it.quiet, it.repeats, it.branches, it.recording = outer
+    name = f"{receiver.name}.configure_optimizers"
+    it.facts.runs.append(Run(name, method.scope.path, tape, receiver.kind, result))
+    return result
+
+
+def _inside(value: Value) -> list[Value]:
     if isinstance(value, Collection):
-        return [found for item in value.items for found in _optimizers_in(item)]
+        return [found for item in value.items for found in _inside(item)]
     if isinstance(value, Mapping):
-        return _optimizers_in(value.items.get("optimizer", NONE))
-    return []
+        return [found for item in value.items.values() for found in _inside(item)]
+    return [value]
+
+
+_CONFIGURED = "\0configured"
