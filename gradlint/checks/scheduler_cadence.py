@@ -7,9 +7,21 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import schedule
 from gradlint.facts.events import OptimizerStep, Repeat, Run, SchedulerStep, walk
+from gradlint.facts.lightning import manual
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
-from gradlint.facts.values import Collection, Constant, Scheduler, Steps, Unknown, Value, number
+from gradlint.facts.values import (
+    Collection,
+    Constant,
+    Mapping,
+    Place,
+    Scheduler,
+    Steps,
+    Unknown,
+    Value,
+    constant,
+    number,
+)  # fmt: skip
 from gradlint.options import Options
 
 _LENGTHS = {
@@ -37,19 +49,44 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 continue
             found = _cadence(run, event, scheduler)
             unit = _unit(scheduler, found[1]) if found is not None else ""
-            if found is None or not unit or unit == found[0]:
-                continue
-            seen.add(event.place)
-            late = (
-                "it never leaves its beginning" if unit == "batch" else "it has run through before the first epochs end"
-            )
-            values = {
-                "scheduler": facts.name_of(scheduler, "scheduler"),
-                "unit": {"batch": "batches", "epoch": "epochs"}[unit],
-                "cadence": {"batch": "a batch", "epoch": "an epoch"}[found[0]],
-                "consequence": late,
-            }
-            yield Finding("scheduler-cadence", event.place.path, Range(*event.place.at), values)
+            if found is not None and unit and unit != found[0]:
+                seen.add(event.place)
+                yield _finding(facts, scheduler, unit, event.place)
+        for scheduler, cadence in _configured(facts, run):
+            unit = _unit(scheduler, None)
+            if unit and unit != cadence and scheduler.place not in seen:
+                seen.add(scheduler.place)
+                yield _finding(facts, scheduler, unit, scheduler.place)
+
+
+def _finding(facts: TrainingFacts, scheduler: Scheduler, unit: str, place: Place) -> Finding:
+    early, late = "it has run through before the first epochs end", "it never leaves its beginning"
+    values = {
+        "scheduler": facts.name_of(scheduler, "scheduler"),
+        "unit": {"batch": "batches", "epoch": "epochs"}[unit],
+        "cadence": {"batch": "an epoch", "epoch": "a batch"}[unit],
+        "consequence": {"batch": late, "epoch": early}[unit],
+    }
+    return Finding("scheduler-cadence", place.path, Range(*place.at), values)
+
+
+def _configured(facts: TrainingFacts, run: Run) -> Iterator[tuple[Scheduler, str]]:
+    """The schedulers that Lightning steps, once an epoch unless their `interval` says `step`."""
+    if run.managed == "lightning" and run.name.endswith(".configure_optimizers") and not manual(facts, run):
+        yield from _scheduled(run.result, "epoch")
+
+
+def _scheduled(value: Value | None, cadence: str | None) -> Iterator[tuple[Scheduler, str]]:
+    if isinstance(value, Scheduler) and cadence is not None:
+        yield value, cadence
+    elif isinstance(value, Collection):
+        for item in value.items:
+            yield from _scheduled(item, cadence)
+    elif isinstance(value, Mapping):
+        given = constant(value.items.get("interval", Constant(cadence)))
+        interval = {"epoch": "epoch", "step": "batch"}.get(str(given)) if not value.open else None
+        for item in value.items.values():
+            yield from _scheduled(item, interval)
 
 
 def _cadence(run: Run, event: SchedulerStep, scheduler: Scheduler) -> tuple[str, Repeat] | None:
@@ -66,7 +103,7 @@ def _cadence(run: Run, event: SchedulerStep, scheduler: Scheduler) -> tuple[str,
     return ("epoch", around[-1]) if len(around) == len(loops) - 1 else None
 
 
-def _unit(scheduler: Scheduler, epochs: Repeat) -> str:
+def _unit(scheduler: Scheduler, epochs: Repeat | None) -> str:
     """The unit of a schedule's length: batch, epoch or unknown."""
     if "steps_per_epoch" in scheduler.keywords:
         steps = scheduler.keywords["steps_per_epoch"]
@@ -75,16 +112,32 @@ def _unit(scheduler: Scheduler, epochs: Repeat) -> str:
     length = scheduler.keywords.get(name)
     if length is None and position < len(scheduler.arguments):
         length = scheduler.arguments[position]
-    if isinstance(length, Unknown) and length.origin == "length":
-        return "batch"
     bound = (
         epochs.over.arguments[-1]
-        if isinstance(epochs.over, Steps) and epochs.over.kind == "range" and epochs.over.arguments
+        if epochs is not None
+        and isinstance(epochs.over, Steps)
+        and epochs.over.kind == "range"
+        and epochs.over.arguments
         else None
     )
-    if length is None or bound is None:
+    if scheduler.name == "LambdaLR":
+        units = {_of_length(divisor, bound) for divisor in schedule.divisors(scheduler)} - {""}
+        return units.pop() if len(units) == 1 else ""
+    if length is None:
         return ""
-    return "epoch" if _counts(length, bound) or _collapses(scheduler, number(length), number(bound)) else ""
+    unit = _of_length(length, bound)
+    if unit or bound is None:
+        return unit
+    return "epoch" if _collapses(scheduler, number(length), number(bound)) else ""
+
+
+def _of_length(length: Value, bound: Value | None) -> str:
+    """The unit in which a length is counted: a loader's length in batches, that of the epoch loop in epochs."""
+    if isinstance(length, Unknown) and (
+        length.origin == "length" or length.hint.endswith(".estimated_stepping_batches")
+    ):
+        return "batch"
+    return "epoch" if bound is not None and _counts(length, bound) else ""
 
 
 def _collapses(scheduler: Scheduler, size: float | None, epochs: float | None) -> bool:

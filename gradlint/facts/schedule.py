@@ -6,7 +6,7 @@ Formulas are those of torch.optim.lr_scheduler in closed form, as a factor on th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from gradlint.facts import code
@@ -16,6 +16,8 @@ from gradlint.facts.protocol import repeats_around
 from gradlint.facts.values import (
     Collection,
     FunctionValue,
+    Instance,
+    Mapping,
     Scheduler,
     Steps,
     Value,
@@ -92,6 +94,36 @@ def _lambda(scheduler: Scheduler, step: int) -> float | None:
     if after is None or before is None or after <= 0.0 or before <= 0.0:
         return None
     return math.log10(after / before)
+
+
+def divisors(scheduler: Scheduler) -> Iterator[Value]:
+    """What the factor of a LambdaLR divides the step by: `lambda it: (1 - it / total) ** 0.9`."""
+    given = argument(scheduler, "lr_lambda")
+    if not isinstance(given, FunctionValue) or not given.node.parameters:
+        return
+    step = given.node.parameters[-1].name
+    for node in code.walk(given.node.body):
+        if isinstance(node, code.Binary) and node.op == "/" and _mentions(node.left, step):
+            found = _looked_up(node.right, given)
+            if found is not None:
+                yield found
+
+
+def _mentions(expr: code.Expr, name: str) -> bool:
+    return any(isinstance(node, code.Name) and node.name == name for node in code.walk(expr))
+
+
+def _looked_up(expr: code.Expr, function: FunctionValue) -> Value | None:
+    """What a name or attribute stands for where a function was defined."""
+    if isinstance(expr, code.Name):
+        holder = function.scope.holder(expr.name)
+        return holder.get(expr.name) if holder is not None else None
+    if isinstance(expr, code.Attribute):
+        base = _looked_up(expr.base, function)
+        if isinstance(base, Mapping):
+            return base.items.get(expr.name)
+        return base.attributes.get(expr.name) if isinstance(base, Instance) else None
+    return None
 
 
 def _value(expr: code.Expr, known: dict[str, float], function: FunctionValue) -> float | None:
