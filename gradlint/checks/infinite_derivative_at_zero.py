@@ -41,4 +41,7 @@ def _point(formula: Formula) -> tuple[str, Formula] | None:
         return ("0", divisor) if own and reach.zero(divisor) and reach.zero(argument) else None
     if formula.op == "**" and (formula.number is None or formula.number >= 1):
         return None
-    return ("0", argument) if reach.zero(argument) and not reach.sifted(argument) else None
+    # An inverse is infinite itself where its slope is: it takes more than an entry that may be 0.
+    inverse = formula.op == "**" and (formula.number or 0.0) <= -1
+    reached = reach.bounded_by_zero(argument) and reach.made_zero(argument, not inverse)
+    return ("0", argument) if reached and not reach.sifted(argument) else None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
-from gradlint.facts.events import Forward, walk
+from gradlint.facts.events import Branch, Forward, Node, Within, walk
 from gradlint.facts.interpret.tensors import parts
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.updates import Update, updates
@@ -22,14 +22,20 @@ _MODES = {
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every loss whose gradients an optimizer is stepped with."""
-    for update in updates(facts):
-        if not update.loss.surely_cut:
+    found = list(updates(facts))
+    # Code that training and validation share: a switch inside keeps the second from its backward.
+    trained = {update.place for update in found if update.loss.roots}
+    for update in found:
+        if not update.loss.surely_cut or update.place in trained:
             continue
         for cut in update.last_cuts():
             missed = update.misses(cut) if cut.kind in _MODES else None
             if missed is None:
                 continue
             forward = _forward(update, cut)
+            if forward is None and cut.kind != "set_grad_enabled" and not _unrecorded(update.run.tree):
+                # What another way into the code left in an attribute.
+                continue
             name = facts.name_of(forward.module if forward is not None else missed, "the model")
             place = forward.place if forward is not None else cut.place
             values: dict[str, str | int | float] = {
@@ -40,6 +46,17 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             }
             yield Finding("no-grad-training-forward", place.path, Range(*place.at), values)
             break
+
+
+def _unrecorded(nodes: list[Node]) -> bool:
+    """Whether some of it runs with recording off."""
+    for node in nodes:
+        if isinstance(node, Within) and node.context.kind in _MODES:
+            return True
+        bodies = node.arms if isinstance(node, Branch) else [getattr(node, "body", [])]
+        if any(_unrecorded(body) for body in bodies):
+            return True
+    return False
 
 
 def _forward(update: Update, cut: Cut) -> Forward | None:

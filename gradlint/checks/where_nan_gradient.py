@@ -36,4 +36,4 @@ def _unsafe(step: Formula, asked: Formula) -> bool:
         return False
     if not reach.bounded_by_zero(argument) or reach.sifted(argument):
         return False
-    return reach.made_zero(argument) or any(side.same(argument) for side in asked.inputs)
+    return reach.made_zero(argument, step.op != "/") or any(side.same(argument) for side in asked.inputs)

@@ -23,8 +23,8 @@ _ENTRYWISE = frozenset({
     "choice", "relu", "tanh", "sigmoid", "reciprocal", "acos", "asin",
 })  # fmt: skip
 _ENDS_AT_0 = frozenset({
-    "relu", "relu6", "hardsigmoid", "threshold", "tril", "triu", "dropout", "std", "var", "stft", "cdist",
-    "pairwise_distance", "dist", "bincount", "compare", "one_hot",
+    "relu", "relu6", "hardsigmoid", "threshold", "tril", "triu", "dropout", "std", "var", "stft", "real", "imag",
+    "cdist", "pairwise_distance", "dist", "bincount", "compare", "one_hot",
 })  # fmt: skip
 """They make exact zeros out of ordinary numbers: switched-off units, masks, silence, the distance of equal points."""
 _ZERO_WITH_FIRST = _KEEPS | {
@@ -107,15 +107,22 @@ def made_zero(formula: Formula, entry: bool = True, depth: int = _DEPTH) -> bool
     if op == "-":
         return _difference(*inputs)
     if op in ("+", "maximum"):
-        return all(made_zero(part, entry, depth - 1) for part in inputs)
+        # Two numbers that have nothing to do with each other are not both 0 by chance.
+        return all(made_zero(part, False, depth - 1) for part in inputs)
     if op in ("*", "@", "choice", "cat", "minimum"):
         found = any(made_zero(part, entry, depth - 1) for part in inputs)
         return found or (op == "*" and entry and inputs[0].same(inputs[1]))
     if op not in _ZERO_WITH_FIRST:
         return False
     if entry and op in ("abs", "square", "**") and inputs[0].op not in _LENGTHS:
-        return True
+        return not _learned(inputs[0])
     return made_zero(inputs[0], entry and op not in _LENGTHS, depth - 1)
+
+
+def _learned(formula: Formula) -> bool:
+    while formula.op == "item" and formula.inputs:
+        formula = formula.inputs[0]
+    return isinstance(formula.value, Tensor) and formula.value.parameter
 
 
 def _difference(left: Formula, right: Formula) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
+from gradlint.facts.formulas import EVERYTHING
 from gradlint.facts.interpret import calls, modules, precision, ranges, tensors
 from gradlint.facts.roles import role
 from gradlint.facts.shapes import BATCH
@@ -116,6 +117,8 @@ def part(it: Interpreter, value: Unknown, key: str, path: str) -> Value:
             it.born(found, it.births[id(value)])
         if key.startswith("[") or key == "values":
             ranges.item(value, found)
+        elif key in ("real", "imag"):
+            ranges.leaf(found, EVERYTHING, key)
     return found
 
 
@@ -181,6 +184,10 @@ def _of_tensor(it: Interpreter, value: Tensor, name: str, expr: code.Attribute) 
         "layout",
     ):
         return Unknown(name, dtype=precision.NUMBER if name in ("shape", "ndim") else "")
+    if name in ("real", "imag"):
+        part = tensors.derive(it, [value], it.place(expr.at), hint=value.hint)
+        ranges.leaf(part, EVERYTHING, name)
+        return part
     if name in SHAPING:
         return tensors.derive(it, [value], it.place(expr.at), keep_form=True, hint=value.hint)
     part = tensors.derive(it, [value], it.place(expr.at), hint=name)

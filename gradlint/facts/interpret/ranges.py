@@ -44,6 +44,7 @@ def _same(a: Interval) -> Interval:
 
 _FIXED: dict[str, Interval] = {
     "sigmoid": UNIT, "softmax": UNIT, "softmin": UNIT, "gumbel_softmax": BIT, "tanh": Interval(-1.0, 1.0, True, True),
+    "erf": Interval(-1.0, 1.0, True, True),
     "hardtanh": COSINE, "hardsigmoid": BIT, "softsign": Interval(-1.0, 1.0, True, True), "softplus": POSITIVE,
     "log_softmax": Interval(-inf, 0.0), "logsigmoid": Interval(-inf, 0.0, open_high=True), "relu6": Interval(0.0, 6.0),
     "elu": EVERYTHING, "gelu": EVERYTHING, "silu": EVERYTHING, "mish": EVERYTHING, "leaky_relu": EVERYTHING,
@@ -51,7 +52,7 @@ _FIXED: dict[str, Interval] = {
     "std": NON_NEGATIVE, "var": NON_NEGATIVE, "norm": NON_NEGATIVE, "vector_norm": NON_NEGATIVE,
     "matrix_norm": NON_NEGATIVE,
     "cdist": NON_NEGATIVE, "pairwise_distance": NON_NEGATIVE, "dist": NON_NEGATIVE, "bincount": NON_NEGATIVE,
-    "cosine_similarity": COSINE, "normalize": COSINE, "sin": COSINE, "cos": COSINE, "erf": COSINE, "sign": COSINE,
+    "cosine_similarity": COSINE, "normalize": COSINE, "sin": COSINE, "cos": COSINE, "sign": COSINE,
     "rand": BIT,
     "rand_like": BIT, "zeros": Interval(0.0, 0.0), "zeros_like": Interval(0.0, 0.0), "ones": Interval(1.0, 1.0),
     "ones_like": Interval(1.0, 1.0), "eq": BIT, "ne": BIT, "gt": BIT, "lt": BIT, "ge": BIT, "le": BIT, "isnan": BIT,
