@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
-from gradlint.facts.events import Escape, Event, LoadSnapshot, OptimizerStep, TakeSnapshot, walk
+from gradlint.facts.events import Escape, Event, LoadSnapshot, OptimizerStep, SaveSnapshot, TakeSnapshot, walk
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
 from gradlint.facts.roles import role
@@ -14,9 +14,9 @@ from gradlint.options import Options
 
 
 class _Kept(Machine):
-    """kept -> the module is trained on -> stale -> load: what is loaded is what the module holds anyway."""
+    """kept -> the module is trained on -> stale -> load or save: it is what the module holds anyway."""
 
-    watches = (TakeSnapshot, OptimizerStep, Escape, LoadSnapshot)
+    watches = (TakeSnapshot, OptimizerStep, Escape, LoadSnapshot, SaveSnapshot)
 
     def __init__(self, taken: TakeSnapshot) -> None:
         super().__init__()
@@ -27,7 +27,11 @@ class _Kept(Machine):
             return "kept"
         if state == "kept" and self._trains(event):
             return "stale"
-        if state == "stale" and isinstance(event, LoadSnapshot) and relations.holds(event.state, self.taken.snapshot):
+        if (
+            state == "stale"
+            and isinstance(event, (LoadSnapshot, SaveSnapshot))
+            and relations.holds(event.state, self.taken.snapshot)
+        ):
             self.report(self.taken, "bad", event)
         return state
 

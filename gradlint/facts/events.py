@@ -178,6 +178,13 @@ class LoadSnapshot(Event):
 
 
 @dataclass(slots=True, eq=False)
+class SaveSnapshot(Event):
+    """`torch.save(state, path)` of something that holds a state dict."""
+
+    state: Value
+
+
+@dataclass(slots=True, eq=False)
 class Accumulate(Event):
     """A name or container takes in a tensor: `total += loss`, `losses.append(loss)`.
 
@@ -313,6 +320,6 @@ def repeats(nodes: list[Node]) -> list[Repeat]:
 __all__ = [
     "Accumulate", "Backward", "Branch", "Call", "ClipGrad", "Condition", "Construct", "Escape", "Event", "Exhaust",
     "Exit", "Forward", "GradEdit", "LoadSnapshot", "ManualUpdate", "ModeSwitch", "Node", "Optimizer", "OptimizerStep",
-    "Rebind", "Repeat", "Run", "Scaler", "ScalerUpdate", "SchedulerStep", "TakeSnapshot", "Unscale", "Within",
-    "ZeroGrad", "repeats", "walk",
+    "Rebind", "Repeat", "Run", "SaveSnapshot", "Scaler", "ScalerUpdate", "SchedulerStep", "TakeSnapshot", "Unscale",
+    "Within", "ZeroGrad", "repeats", "walk",
 ]  # fmt: skip

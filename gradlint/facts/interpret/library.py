@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradlint.facts import torch_names as names
-from gradlint.facts.events import Backward, ClipGrad, Construct, Escape, OptimizerStep
+from gradlint.facts.events import Backward, ClipGrad, Construct, Escape, OptimizerStep, SaveSnapshot
 from gradlint.facts.interpret import (
     calls,
     datasets,
@@ -236,6 +236,22 @@ def _grad(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
         lost = Cut("grad", place, found.roots, found.cuts)
         found.roots, found.mystery, found.cuts, found.sources = frozenset(), False, (*found.cuts, lost), ()
     return Collection("tuple", [found], open=True, element=found)
+
+
+def _save(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    """`torch.save(obj, path)`: an event where a state dict is saved that was taken earlier."""
+    state = argument(arguments, keywords, 0, "obj")
+    if state is not None and any(isinstance(part, Snapshot) for part in _held(state)):
+        it.emit(SaveSnapshot(place, it.frame.function, state))
+    return Constant(None)
+
+
+def _held(value: Value) -> list[Value]:
+    if isinstance(value, Collection):
+        return [part for item in value.items for part in _held(item)]
+    if isinstance(value, Mapping):
+        return [part for item in value.items.values() for part in _held(item)]
+    return list(value.options) if isinstance(value, Choice) else [value]
 
 
 def _functional_call(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
@@ -545,6 +561,8 @@ def _setattr(it: Interpreter, name: str, arguments: Arguments, keywords: Keyword
 
 
 def _mapping(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    if arguments and isinstance(arguments[0], Snapshot):
+        return Snapshot(arguments[0].module, place, copied=arguments[0].copied)
     from gradlint.facts.interpret.loops import parameter_of
 
     made = Mapping({key: value for key, value in keywords.items() if key != "**"}, open="**" in keywords)
@@ -716,6 +734,7 @@ _EXACT: dict[str, Handler] = {
     "configargparse.ArgumentParser": _parser, "dataclasses.field": _field, "torch.nn.Module.__init__": _super_init,
     "torch.no_grad": _context, "torch.inference_mode": _context, "torch.enable_grad": _context,
     "torch.set_grad_enabled": _context, "torch.autograd.backward": _backward, "torch.autograd.grad": _grad,
+    "torch.save": _save,
     "torch.distributed.autograd.backward": _distributed_backward, "torch_xla.core.xla_model.optimizer_step": _xla_step,
     "torch.utils.data.DataLoader": _loader, "torch.utils.data.Subset": _through,
     "torch.utils.data.random_split": _split,
