@@ -129,6 +129,7 @@ class Node(TypedDict):
     recomputed: bool  # under activation checkpointing
     settings: dict[str, Setting]  # the constructor's numbers: in_features, stride, p, eps …
     parameters: list[str]  # names of the parameters that this module owns directly
+    data: Statistics | None  # of the first input, where it carries no graph and the call has a weight matrix
     activation: Statistics | None  # of the first floating-point output
     activation_kind: str | None  # "relu", "sigmoid", "tanh", "softmax", "gelu" … when the node is an activation
     saturated_share: float | None  # sigmoid/softmax: |φ'| < 1e-3 of its maximum; tanh likewise; relu: output 0
@@ -246,6 +247,7 @@ class LossCall(TypedDict):
     target_range: Range | None
     target_is_class_index: bool
     target_max: float | None
+    target_values: int | None  # distinct values of the kept rows if all are whole numbers, else None
     broadcast: bool  # input and target differ in shape and were broadcast against each other
     target_requires_grad: bool
     class_dim: int | None  # dimension that holds the classes
@@ -288,6 +290,8 @@ class BackwardEvent(Event):
     scaled: bool  # through GradScaler.scale
     reached: list[str]  # names of the parameters that received a gradient
     graph_nodes: int  # autograd nodes below the loss
+    kept_graphs: int  # reached leaves whose .grad already carried a graph when the backward began
+    written: int | None  # reached leaves written since the backward before; None if none was reached before
     saved_bytes: int | None  # bytes held for backward (CPU: graph's saved tensors; CUDA: allocator)
     nonfinite_producer: str | None  # id of the first node (forward order) whose output was not finite
 
@@ -435,6 +439,7 @@ class Growth(TypedDict):
     saved_bytes: list[int]
     resident_bytes: list[int]
     live_losses: int  # earlier rounds whose loss is still held by a living tensor when the trace ends
+    live_graphs: int  # earlier rounds of whose graph a living tensor still holds at least a part
     holders: list[str]  # names of the variables that hold them
 
 
@@ -461,6 +466,27 @@ class CustomFunction(TypedDict):
     agrees: bool | None  # None: could not be checked
     max_error: float | None
     message: str
+
+
+class Loader(TypedDict):
+    """A DataLoader whose data set has a length."""
+
+    constructed: Place | None
+    samples: int  # an epoch's, as its sampler counts them
+    batch_size: int
+    drop_last: bool
+
+
+class Distribution(TypedDict):
+    """A torch.distributions object that the script built."""
+
+    class_name: str
+    constructed: Place | None
+    argument: str | None  # "probs" or "logits", for Categorical and Bernoulli
+    given: Range | None  # what that argument was
+    sampled: Place | None  # of the first `sample()`
+    cut: bool  # `sample()` left out the gradient of parameters that carry a graph, where `rsample()` exists
+    scored: bool  # `log_prob` was called: the score function needs no gradient through the sample
 
 
 class Root(TypedDict):
@@ -518,6 +544,8 @@ class TraceRecord(TypedDict):
     recurrent: list[Recurrent]
     curvature: list[Curvature]
     same_batch: list[SameBatchLoss]
+    loaders: list[Loader]
+    distributions: list[Distribution]
     growth: Growth | None
     nonfinite: list[NonFinite]
     functions: list[CustomFunction]
@@ -554,6 +582,8 @@ def empty_record(script: str, arguments: list[str]) -> TraceRecord:
         "recurrent": [],
         "curvature": [],
         "same_batch": [],
+        "loaders": [],
+        "distributions": [],
         "growth": None,
         "nonfinite": [],
         "functions": [],

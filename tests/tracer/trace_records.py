@@ -44,6 +44,7 @@ def node(order: int, name: str, kind: str, gradient: float | None, **more: Any) 
         "recomputed": False,
         "settings": {},
         "parameters": [f"{name}.weight", f"{name}.bias"] if kind == "Linear" else [],
+        "data": None,
         "activation": statistics(1.0),
         "activation_kind": None,
         "saturated_share": None,

@@ -202,6 +202,8 @@ class Assembler:
             "optimizers": self._optimizers(),
             "losses": losses,
             "recurrent": recorder.recurrent.report(self.names.module, lambda call: self.ids.get(call, "")),
+            "loaders": recorder.loaders.found,
+            "distributions": recorder.distributions.report(),
             "growth": self._growth(),
             "nonfinite": nonfinite,
         }
@@ -262,6 +264,7 @@ class Assembler:
             recomputed=call.recomputed,
             settings=_settings(module),
             parameters=[self.names.tensor(p) for p in module._parameters.values() if p is not None],
+            data=self._statistics(call.data),
             activation_kind=call.activation if leaf else None,
             effective_rank=_effective_rank(call.rank_sample) if leaf else None,
         )
@@ -299,6 +302,7 @@ class Assembler:
             recomputed=parent.recomputed if parent is not None else False,
             settings={},
             parameters=[],
+            data=None,
             activation_kind=function.activation,
             effective_rank=None,
         )
@@ -531,6 +535,7 @@ class Assembler:
             input_range=value_range(loss.input, rows),
             target_range=value_range(target, rows and target is not None and target.dim() == 2),
             target_is_class_index=classes,
+            target_values=_distinct(target),
             target_max=float(loss.largest) if loss.largest is not None else None,
             fed_by_place=as_place(record["fed_by_place"]),
             input_node=node,
@@ -602,12 +607,13 @@ class Assembler:
     def _growth(self) -> dict[str, Any]:
         recorder = self.recorder
         rounds = sorted(recorder.growth_nodes)
-        live, holders = recorder.live_losses()
+        live, holders, partly = recorder.live_losses()
         return {
             "graph_nodes": [recorder.growth_nodes[r] for r in rounds],
             "saved_bytes": [recorder.growth_saved[r] for r in rounds if r in recorder.growth_saved],
             "resident_bytes": [recorder.growth_resident.get(r, 0) for r in rounds],
             "live_losses": live,
+            "live_graphs": partly,
             "holders": holders,
         }
 
@@ -686,6 +692,15 @@ def _plain_setting(value: Any) -> Any:
     ):
         return list(value)
     return Ellipsis
+
+
+def _distinct(target: torch.Tensor | None) -> int | None:
+    """How many values the kept part of a target has, if all are whole numbers; None otherwise."""
+    if target is None or target.numel() == 0 or target.is_complex():
+        return None
+    value = target.double()
+    whole = bool((value == value.round()).all()) and bool(torch.isfinite(value).all())
+    return int(value.unique().numel()) if whole else None
 
 
 def _fans(tensor: torch.Tensor, owner: Any) -> tuple[int | None, int | None]:

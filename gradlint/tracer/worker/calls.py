@@ -54,6 +54,7 @@ class Call:
         "autocast",
         "children",
         "collapse",
+        "data",
         "end",
         "flows",
         "grad_enabled",
@@ -94,6 +95,7 @@ class Call:
         self.results: list[Any] = []
         self.flows: list[tuple[Call, Call, list[int], str]] = []
         self.stats: int | None = None
+        self.data: int | None = None
         self.activation: str | None = None
         self.rank_sample: torch.Tensor | None = None
         self.place: tuple[str, int, str] | None = None
@@ -227,6 +229,9 @@ class Calls:
         timeline.stack.append(call)
         if not call.skipped:
             self.calls.append(call)
+            given = inputs[0] if inputs and self.recording and _has_weight(module) else None
+            if given is not None and not given.requires_grad and measurable(given):
+                call.data = self.samples.take(given)
         return call
 
     def _wanted(self, module: torch.nn.Module, inputs: list[torch.Tensor]) -> bool:

@@ -20,6 +20,15 @@ from .patches import Patches
 from .samples import HALF, measurable
 
 _MAX_SAMPLED = 1024
+_VIEW_NAMES = """View UnsafeView Reshape ReshapeAlias Transpose Permute T Unsqueeze Squeeze Clone Contiguous ToCopy
+Alias AsStrided ViewAs Flatten Detach Copy Swapaxes MovedimInt Movedim Mt Adjoint Expand Slice Select"""
+VIEWS = frozenset(name + "Backward0" for name in _VIEW_NAMES.split()) | {
+    "SqueezeBackward1",
+    "SqueezeBackward2",
+    "TransposeBackward1",
+    "CopySlices",
+    "CopyBackwards",
+}
 # Operations that turn finite numbers into NaN or Inf, at single elements as a rule.
 _PRODUCERS = (
     "Log",
@@ -43,22 +52,23 @@ class Operations:
 
     def __init__(self) -> None:
         self.numbers: dict[int, list[int]] = {}
-        self.notes: dict[int, list[tuple[int, Any, int | None]]] = {}
+        self.notes: dict[int, list[tuple[int, int, Any, int | None]]] = {}
         self.sampled = 0
 
-    def add(self, thread: int, before: int, after: int, place: Any, ticket: int | None) -> None:
+    def add(self, thread: int, before: int, after: int, made: int, place: Any, ticket: int | None) -> None:
+        """Nodes from `before` to `after` are one operation's; node `made` computed the values that were sampled."""
         self.numbers.setdefault(thread, []).append(before)
-        self.notes.setdefault(thread, []).append((after, place, ticket))
+        self.notes.setdefault(thread, []).append((after, made, place, ticket))
 
     def find(self, thread: int, number: int) -> tuple[Any, int | None]:
-        """(place, ticket) of the operation that made node `number`; the ticket only for its last node, the result."""
+        """(place, ticket) of the operation that made node `number`; the ticket only for the node of its result."""
         position = bisect_right(self.numbers.get(thread, ()), number) - 1
         if position < 0:
             return (None, None)
-        after, place, ticket = self.notes[thread][position]
+        after, made, place, ticket = self.notes[thread][position]
         if number >= after:
             return (None, None)
-        return (place, ticket if number == after - 1 else None)
+        return (place, ticket if number == made else None)
 
     def restart(self, keep: bool) -> None:
         self.sampled = 0
@@ -107,7 +117,7 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
         return not call.skipped and users_own(type(call.module), calls)
 
     def _note(self, calls: Calls, before: int, after: int, result: Any) -> None:
-        ticket = None
+        ticket, made = None, after - 1
         if (
             self.operations.sampled < _MAX_SAMPLED
             and measurable(result)
@@ -115,11 +125,23 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
             and result._base is None
         ):
             self.operations.sampled += 1
+            made = _maker(result.grad_fn, before)
             name = result.grad_fn.name()
             ticket = calls.samples.take(
                 result, ACTIVATIONS.get(name), result.dtype in HALF or name.startswith(_PRODUCERS)
             )
-        self.operations.add(calls.thread(), before, after, calls.places.here(), ticket)
+        self.operations.add(calls.thread(), before, after, made, calls.places.here(), ticket)
+
+
+def _maker(node: Any, before: int) -> int:
+    """Number of the node that computed a result: a product of batches ends in a view of it."""
+    number = int(node._sequence_nr())
+    while node.name() in VIEWS and node.next_functions:
+        node = node.next_functions[0][0]
+        if node is None or not before <= node._sequence_nr() < number:
+            break
+        number = int(node._sequence_nr())
+    return number
 
 
 _OWN: dict[type, bool] = {}

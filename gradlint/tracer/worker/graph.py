@@ -12,19 +12,10 @@ from typing import Any
 import torch
 
 from .calls import ACTIVATIONS, Call, Calls
-from .functions import Operations, users_own
+from .functions import VIEWS, Operations, users_own
 from .samples import Samples, measurable
 
 ACCUMULATE = "torch::autograd::AccumulateGrad"
-_VIEW_NAMES = """View UnsafeView Reshape ReshapeAlias Transpose Permute T Unsqueeze Squeeze Clone Contiguous ToCopy
-Alias AsStrided ViewAs Flatten Detach Copy Swapaxes MovedimInt Movedim Mt Adjoint Expand Slice Select"""
-VIEWS = frozenset(name + "Backward0" for name in _VIEW_NAMES.split()) | {
-    "SqueezeBackward1",
-    "SqueezeBackward2",
-    "TransposeBackward1",
-    "CopySlices",
-    "CopyBackwards",
-}
 _THROUGH = VIEWS - {"ExpandBackward0", "SliceBackward0", "SelectBackward0", "CopySlices"}
 _PRODUCTS = ("AddmmBackward0", "MmBackward0", "BmmBackward0", "BaddbmmBackward0", "ConvolutionBackward0")
 _MAX_MEASURED_FUNCTIONS = 1500

@@ -12,14 +12,17 @@ import sys
 import threading
 import time
 import weakref
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from .calls import Call, Calls, autocast_type
+from .distributions import Distributions
 from .functions import Operations
 from .graph import Graph, Walk
+from .loaders import Loaders
 from .losses import LossCall, Losses
 from .places import Places, as_place
 from .recurrent import Recurrent
@@ -170,8 +173,11 @@ class Recorder:
         self.scaled_losses: dict[int, tuple[Any, Any]] = {}
         self.scaler: Any = None
         self.recurrent = Recurrent(self)
+        self.loaders = Loaders(places)
+        self.distributions = Distributions(places)
         self.quiet = 0
         self._had_gradient: dict[int, Any] = {}
+        self._versions: dict[int, int] = {}
         self._lock = threading.RLock()
         self._process = os.getpid()
 
@@ -311,6 +317,8 @@ class Recorder:
             scaled=scaled,
             reached=[],
             graph_nodes=len(walk.nodes),
+            kept_graphs=sum(leaf.grad is not None and leaf.grad.grad_fn is not None for leaf in info.leaves),
+            written=self._written(info.leaves),
             saved_bytes=self.growth_saved.get(round_),
             nonfinite_producer=None,
         )
@@ -365,6 +373,13 @@ class Recorder:
         if not roots or not self.calls.recording:
             return None
         return self.losses.custom(roots[0])
+
+    def _written(self, leaves: list[torch.Tensor]) -> int | None:
+        """How many of the leaves were written since the backward before; None where none was reached before."""
+        known = [leaf for leaf in leaves if id(leaf) in self._versions]
+        moved = sum(leaf._version != self._versions[id(leaf)] for leaf in known)
+        self._versions.update((id(leaf), leaf._version) for leaf in leaves)
+        return moved if known else None
 
     def _note_stale(self, leaves: list[torch.Tensor]) -> None:
         """A gradient that is not zero at the first backward after its optimizer's step was not cleared."""
@@ -746,12 +761,12 @@ class Recorder:
             frame = frame.f_back
         return scopes
 
-    def live_losses(self) -> tuple[int, list[str]]:
-        """How many earlier rounds' losses are still held by living tensors, and by which of them."""
+    def live_losses(self) -> tuple[int, list[str], int]:
+        """How many earlier rounds' losses living tensors still hold, which of them; how many rounds' graphs in part."""
         latest = max((round_ for round_, _ in self.loss_history), default=0)
         numbers = {number: round_ for round_, points in self.loss_history if round_ < latest for _, number in points}
         if not numbers:
-            return 0, []
+            return 0, [], 0
         holding: dict[Any, list[torch.Tensor]] = {}
         for thing in gc.get_objects():
             if issubclass(type(thing), torch.Tensor) and thing.grad_fn is not None:
@@ -768,6 +783,12 @@ class Recorder:
                     above[child].append(node)
         losses = [node for node in above if node._sequence_nr() in numbers]
         alive = {numbers[node._sequence_nr()] for node in losses}
+        roots = sorted((number, round_) for round_, points in self.loss_history for _, number in points)
+        partly = set()
+        for node in above:
+            position = bisect_left(roots, (node._sequence_nr(), -1))
+            if position < len(roots) and roots[position][1] < latest:
+                partly.add(roots[position][1])
         keeping: set[Any] = set()
         stack = losses
         while stack:
@@ -776,7 +797,7 @@ class Recorder:
                 keeping.add(node)
                 stack.extend(above[node])
         holders = [tensor for node, tensors in holding.items() if node in keeping for tensor in tensors]
-        return len(alive), _names_of(holders, self.scopes + self._frames())
+        return len(alive), _names_of(holders, self.scopes + self._frames()), len(partly)
 
 
 def _names_of(tensors: list[torch.Tensor], scopes: list[dict[str, Any]]) -> list[str]:

@@ -28,6 +28,8 @@ def install(recorder: Recorder, patches: Patches) -> list[Any]:
     _modes(recorder, patches)
     _state_dicts(recorder, patches)
     _checkpoint(recorder, patches)
+    recorder.loaders.install(patches)
+    recorder.distributions.install(patches)
     return _optimizers(recorder, patches)
 
 
