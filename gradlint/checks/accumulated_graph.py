@@ -20,7 +20,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         for event in walk(run.tree):
             if isinstance(event, Accumulate) and _outlives(event):
                 loop = _training_loop(run, event)
-                if loop is not None and not _back_propagated(run, event, loop) and not _of_one_step(facts, run, event):
+                if loop is None or _of_leaves(event, loop) or _back_propagated(run, event, loop):
+                    continue
+                if not _of_one_step(facts, run, event):
                     values = {"target": event.name, "value": _value(event)}
                     yield Finding("accumulated-graph", event.place.path, Range(*event.place.at), values)
 
@@ -46,6 +48,16 @@ def _training_loop(run: Run, event: Accumulate) -> Repeat | None:
         return None
     framework = run.managed == "lightning" and len(loops) == 1 and run.name.endswith(".training_step")
     return loops[-1] if framework or any(isinstance(e, Backward) for e in walk(loops[-1].body)) else None
+
+
+def _of_leaves(event: Accumulate, loop: Repeat) -> bool:
+    """Whether a graph ends at tensors that were made leaves, and no backward of the loop goes through it: a loss that
+    is put together from gradients computed batch by batch.
+    """
+    leaves = all(isinstance(root, Tensor) and root.attribute == "leaf" for root in event.tensor.roots)
+    return leaves and not any(
+        isinstance(other, Backward) and id(event.tensor) in ancestry(other.loss) for other in walk(loop.body)
+    )
 
 
 def _of_one_step(facts: TrainingFacts, run: Run, event: Accumulate) -> bool:

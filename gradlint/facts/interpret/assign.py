@@ -8,7 +8,7 @@ from gradlint.facts import code
 from gradlint.facts.code import Expr, Span
 from gradlint.facts.events import Accumulate, ManualUpdate, TakeSnapshot, ZeroGrad
 from gradlint.facts.interpret import attributes, calls, containers, expressions, initialisers, modules, ranges, tensors
-from gradlint.facts.roles import last_name, role
+from gradlint.facts.roles import last_name, loss_like, role
 from gradlint.facts.shapes import BATCH
 from gradlint.facts.values import (
     UNKNOWN_START,
@@ -228,6 +228,9 @@ def part_of(it: Interpreter, value: Value, target: Expr, index: int, any_element
     if isinstance(value, Tensor):
         part_of_it = tensors.derive(it, [value], it.place(None), keep_form=True, hint=hint)
         ranges.item(value, part_of_it)
+        if index > 0 and value.loss is not None and not loss_like(Unknown(hint)):
+            # Statistics beside a loss hold numbers, or tensors; nobody knows.
+            part_of_it.roots, part_of_it.mystery, part_of_it.loss, part_of_it.sources = frozenset(), True, None, ()
         return part_of_it
     if isinstance(value, Unknown):
         origin = "item" if value.origin == "item" else "call" if value.origin == "call" else "attribute"
@@ -316,10 +319,18 @@ def accumulate(it: Interpreter, name: str, tensor: Tensor, target: Value, how: s
         )
         return
     if how == "sum":
-        outlives = any(key in it.carried for key in tensors.ancestry(target)) or own
+        outlives = any(key in it.carried for key in tensors.ancestry(target)) or (own and not _set(it, target, place))
     else:
         outlives = bool(it.repeats) and it.births.get(id(target)) != it.repeats[-1]
     it.emit(Accumulate(place, it.frame.function, name, tensor, target, how, outlives))
+
+
+def _set(it: Interpreter, value: Value, place: Place) -> bool:
+    """Whether the function that runs has put this value into an attribute on its way here."""
+    return any(
+        write.value is value and write.function == it.frame.function and write.place.at[0] < place.at[0]
+        for write in it.facts.writes
+    )
 
 
 def accumulated(it: Interpreter, node: code.Assign, value: Value) -> None:

@@ -192,8 +192,7 @@ def _of_tensor(it: Interpreter, value: Tensor, name: str, expr: code.Attribute) 
         return tensors.derive(it, [value], it.place(expr.at), keep_form=True, hint=value.hint)
     part = tensors.derive(it, [value], it.place(expr.at), hint=name)
     part.chain = None
-    if name.endswith("loss"):
-        part.loss = External(name)
+    part.loss = External(name) if name.endswith("loss") else None
     return part
 
 

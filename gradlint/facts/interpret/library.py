@@ -92,6 +92,8 @@ def _call(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
     handler = _EXACT.get(name)
     if handler is not None:
         return handler(it, name, arguments, keywords, place)
+    if name.endswith(".__init__") and it.frames and arguments and arguments[0] is it.frame.receiver:
+        return _super_init(it, name, arguments, keywords, place)
     if _is_optimizer(name):
         return optimizer(it, name, arguments, keywords, place)
     if name.startswith(names.SCHEDULER_PREFIXES) or last_name(name) in names.SCHEDULER_FACTORIES:
@@ -358,6 +360,9 @@ def _tensor_function(it: Interpreter, name: str, arguments: Arguments, keywords:
             cut.attribute = "requires_grad" if wants else ""
             return cut
         if isinstance(first, Tensor) and name == "as_tensor":
+            if first.roots and all(isinstance(root, Unknown) for root in first.roots):
+                # Who makes a tensor of it takes what unseen code gave for none.
+                return Tensor(hint=first.hint, place=place)
             return first
         found = tensors.fresh(it, "tensor", arguments, keywords, place)
         if wants:
