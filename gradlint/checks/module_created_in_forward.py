@@ -55,9 +55,14 @@ def _training_loops(facts: TrainingFacts) -> dict[int, list[Tensor]]:
 
 
 def _empty_before(facts: TrainingFacts, write: AttributeWrite) -> bool:
-    """`self.head = None` in the constructor: forward fills it on its first call."""
+    """`self.head = None` in the constructor: forward fills it on its first call; or a method of its own replaces what
+    the constructor put there.
+    """
     same = [other for other in facts.writes if other.owner is write.owner and other.name == write.name]
-    return any(isinstance(other.value, Constant) and other.value.value is None for other in same)
+    if any(isinstance(other.value, Constant) and other.value.value is None for other in same):
+        return True
+    aside = not write.function.endswith((".forward", ".__call__"))
+    return aside and any(other.function.endswith(".__init__") for other in same)
 
 
 def _trained(facts: TrainingFacts, call: CallFact) -> bool:
@@ -72,7 +77,7 @@ def _trained(facts: TrainingFacts, call: CallFact) -> bool:
 
 def _kept(facts: TrainingFacts, call: CallFact, module: Value) -> bool:
     """Built once behind a test and kept, or part of something else that is built here."""
-    kept = [write for write in facts.writes if write.value is module]
+    kept = [write for write in facts.writes if is_module(write.value) and relations.within(module, write.value)]
     if kept and (call.conditional or call.forward_of is None or any(_empty_before(facts, write) for write in kept)):
         return True
     return any(
