@@ -324,8 +324,22 @@ class _Builder:
     def end(self) -> None:
         first = next((index for index, op in enumerate(self.ops) if isinstance(op, Weight)), None)
         if first is not None and len(self.layers) > 1 and not self.spoiled:
-            self.finished.append((tuple(_with_ends(self.ops)), tuple(self.layers)))
+            ops = _with_ends(self.ops)
+            begin = _bounded_start(ops, first)
+            self.finished.append((tuple(ops[begin:]), tuple(self.layers[begin > 0 :])))
         self.clear()
+
+
+def _bounded_start(ops: list[Op], first: int) -> int:
+    """Where to begin if the first weight's fan-in decides and nobody knows it: the second one, whose inputs are bounded
+    by a saturating activation; 0 where that cannot be.
+    """
+    weight = ops[first]
+    if not isinstance(weight, Weight) or weight.inputs is not None or any(isinstance(op, Residual) for op in ops):
+        return 0
+    second = next((i for i, op in enumerate(ops[first + 1 :], first + 1) if isinstance(op, Weight)), len(ops))
+    bounded = any(isinstance(op, Activation) and op.activation in SATURATING for op in ops[first:second])
+    return second if bounded and sum(isinstance(op, Weight) for op in ops) > 2 else 0
 
 
 def _with_ends(ops: list[Op]) -> list[Op]:
