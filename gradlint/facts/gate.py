@@ -9,6 +9,7 @@ _IMPORT = re.compile(rb"^[ \t]*(?:from|import)\b[^#\n]*(?:%b)" % _LIBRARY, re.MU
 _TRAINING = re.compile(
     rb"%b|\.backward\b|zero_grad|no_grad|requires_grad|\.step\b|\bnn\.|optim|DataLoader|state_dict|\bloss" % _LIBRARY
 )
+_ENCODING = re.compile(rb"(?:[^\n]*\n)?[ \t\f]*#[^\n]*?coding[:=][ \t]*(?!utf|ascii|latin|iso-8859)", re.IGNORECASE)
 _PIECE = re.compile(
     rb'#[^\n]*|"""(?:[^\\]|\\.)*?"""|\'\'\'(?:[^\\]|\\.)*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'',
     re.DOTALL,
@@ -17,8 +18,11 @@ _PIECE = re.compile(
 
 def in_code(data: bytes) -> bool:
     """Whether code, or a string on one line (`import_module("torch")`), names a library of training code or does what
-    training code does; comments and long strings do not count.
+    training code does; comments and long strings do not count. What is encoded otherwise than in ASCII and above cannot
+    be told from its bytes, and counts.
     """
+    if _ENCODING.match(data):
+        return True
     return _IMPORT.search(data) is not None or _TRAINING.search(_PIECE.sub(_without_prose, data)) is not None
 
 
