@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts.events import Branch, ClipGrad, walk
+from gradlint.facts.frameworks import MANAGERS
 from gradlint.facts.model import CallFact, TrainingFacts
 from gradlint.facts.protocol import nodes_around
 from gradlint.facts.values import Constant, Optimizer, Place, Unknown, Value, constant, number
@@ -32,6 +33,23 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             "clip": clip.callee, "threshold": shown, "effect": _effect(clip.kind, threshold),
         }  # fmt: skip
         yield Finding("ineffective-clip", place.path, Range(*place.at), message)
+    yield from _settings(facts, limits)
+
+
+def _settings(facts: TrainingFacts, limits: dict[str, float]) -> Iterator[Finding]:
+    """Thresholds that a framework's trainer is given; 0 and None switch its clip off."""
+    for call in facts.calls:
+        name = "gradient_clip_val" if MANAGERS.get(call.name) == "lightning" else ""
+        if call.name.startswith(("transformers.", "trl.")) and call.name.endswith("TrainingArguments"):
+            name = "max_grad_norm"
+        threshold = number(call.keywords.get(name))
+        kind = constant(call.keywords.get("gradient_clip_algorithm", Constant("norm")))
+        if name and threshold is not None and isinstance(kind, str) and threshold >= limits.get(kind, math.inf):
+            at = call.spans.get(name, call.place.at)
+            values: dict[str, str | int | float] = {
+                "clip": name, "threshold": f"{threshold:g}", "effect": _effect(kind, threshold),
+            }  # fmt: skip
+            yield Finding("ineffective-clip", call.place.path, Range(*at), values)
 
 
 def _clips(facts: TrainingFacts) -> dict[Place, list[tuple[ClipGrad, list[str]]]]:

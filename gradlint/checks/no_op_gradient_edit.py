@@ -1,4 +1,4 @@
-"""GL225: an expression on a gradient whose result nobody takes, and `requires_grad` set on a Module."""
+"""GL225: an expression on a gradient or its switch whose result nobody takes; `requires_grad` set on a Module."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         if call.discarded and method in _PURE and _on_gradient(call):
             written = "the expression" if method == "operator" else f".grad.{method}(…)"
             values = {"expression": written, "reason": "it makes a new tensor, which is thrown away"}
+            yield Finding("no-op-gradient-edit", call.place.path, Range(*call.place.at), values)
+        elif call.discarded and call.name == "requires_grad ==":
+            values = {"expression": "requires_grad == …", "reason": "it compares and sets nothing"}
             yield Finding("no-op-gradient-edit", call.place.path, Range(*call.place.at), values)
     for write in facts.writes:
         if write.name == "requires_grad" and _is_module(write.owner) and not _own_field(write):

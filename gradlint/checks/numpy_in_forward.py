@@ -21,9 +21,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         found.extend(_starved_in(definition))
     for update in updates(facts):
         for cut in update.loss.cuts:
-            module = (
-                update.starves(cut) if _computes(cut) else update.misses(cut) if _added(cut) else None
-            )
+            module = update.starves(cut) if _computes(cut) else update.misses(cut) if _added(cut) else None
             if module is not None:
                 found.append((cut, module))
                 break

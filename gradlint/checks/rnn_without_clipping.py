@@ -1,4 +1,4 @@
-"""GL401: an OptimizerStep with gradients that went back through time and that nobody clips."""
+"""GL401: a step, or an update by hand, with gradients that went back through time and that nobody clips."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gradlint.facts.events import (
     Escape,
     Event,
     GradEdit,
+    ManualUpdate,
     OptimizerStep,
     Repeat,
     Run,
@@ -28,7 +29,7 @@ from gradlint.facts.protocol import Machine, State, repeats_around
 from gradlint.facts.roles import role
 from gradlint.facts.through_time import recurrent
 from gradlint.facts.updates import updates
-from gradlint.facts.values import Layer, Optimizer, Place, Value
+from gradlint.facts.values import Layer, Optimizer, Place, Tensor, Value, is_module
 from gradlint.options import Options
 
 _BOUNDED = frozenset({"LBFGS", "Rprop", "Muon"})
@@ -48,9 +49,9 @@ class _Full:
 
 
 class _Unclipped(Machine):
-    """Backward through time -> full -> step."""
+    """Backward through time -> full -> step; for a module instead of an optimizer, the update by hand is the step."""
 
-    watches = (Backward, OptimizerStep, ZeroGrad, Escape)
+    watches = (Backward, OptimizerStep, ManualUpdate, ZeroGrad, Escape)
 
     def __init__(self, optimizer: Value, through: dict[int, Layer]) -> None:
         super().__init__()
@@ -64,7 +65,8 @@ class _Unclipped(Machine):
             return self.start
         if not isinstance(state, _Full):
             return state
-        if isinstance(event, OptimizerStep) and event.optimizer is self.optimizer:
+        by_hand = isinstance(event, ManualUpdate) and event.gradient and _updated(event) is self.optimizer
+        if by_hand or (isinstance(event, OptimizerStep) and event.optimizer is self.optimizer):
             self.report(event, "bad" if state.touched is None else "unsure", state.touched or state.backward)
         elif isinstance(event, Escape) and _touches(event, self.optimizer):
             return _Full(state.backward, state.layer, event)
@@ -82,8 +84,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every optimizer that a run steps after a Backward through a recurrent layer."""
     seen: set[Place] = set()
     for run in facts.runs if facts.recurrences else []:
-        for optimizer in stepped(run):
-            if not isinstance(optimizer, Optimizer) or not _plain(facts, optimizer) or _clipped(facts, run, optimizer):
+        for optimizer in (*stepped(run), *_by_hand(run)):
+            plain = is_module(optimizer) or (isinstance(optimizer, Optimizer) and _plain(facts, optimizer))
+            if not plain or _clipped(facts, run, optimizer):
                 continue
             through = _through(facts, run, optimizer, options.integer("steps"))
             for judgement in _Unclipped(optimizer, through).run(run.tree) if through else []:
@@ -93,6 +96,16 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 seen.add(place)
                 yield _finding(facts, optimizer, through[id(judgement.bad[0])], place)
     yield from _unconfigured(facts, options.integer("steps"))
+
+
+def _by_hand(run: Run) -> list[Value]:
+    """The modules whose parameters a run changes by their gradients without an optimizer."""
+    found = [_updated(e) for e in walk(run.tree) if isinstance(e, ManualUpdate) and e.gradient]
+    return list(dict.fromkeys(module for module in found if module is not None and is_module(module)))
+
+
+def _updated(event: ManualUpdate) -> Value | None:
+    return event.target.owner if isinstance(event.target, Tensor) else None
 
 
 def _unconfigured(facts: TrainingFacts, least: int) -> Iterator[Finding]:
@@ -112,9 +125,9 @@ def _unconfigured(facts: TrainingFacts, least: int) -> Iterator[Finding]:
                     return
 
 
-def _finding(facts: TrainingFacts, optimizer: Optimizer, layer: Layer, place: Place) -> Finding:
+def _finding(facts: TrainingFacts, optimizer: Value, layer: Layer, place: Place) -> Finding:
     values: dict[str, str | int | float] = {
-        "optimizer": facts.name_of(optimizer, optimizer.name),
+        "optimizer": facts.name_of(optimizer, getattr(optimizer, "name", "the script")),
         "module": facts.name_of(layer, layer.name),
         "kind": layer.name,
     }
@@ -125,13 +138,13 @@ def _plain(facts: TrainingFacts, optimizer: Optimizer) -> bool:
     """An optimizer of torch whose step grows with the gradient and that no framework clips for by configuration."""
     if not optimizer.known or not optimizer.kind.startswith("torch.optim.") or optimizer.name in _BOUNDED:
         return False
-    if optimizer.managed == "deepspeed":
+    if optimizer.managed in ("deepspeed", "opacus"):
         return False
     managers = [call for call in facts.calls if call.name.endswith(".Accelerator")] if optimizer.managed else []
     return not any("plugin" in keyword or keyword == "**" for call in managers for keyword in call.keywords)
 
 
-def _through(facts: TrainingFacts, run: Run, optimizer: Optimizer, least: int) -> dict[int, Layer]:
+def _through(facts: TrainingFacts, run: Run, optimizer: Value, least: int) -> dict[int, Layer]:
     """For each Backward of a run, the recurrent layer of the optimizer that it goes through time in."""
     found: dict[int, Layer] = {}
     for event in walk(run.tree):
@@ -142,7 +155,7 @@ def _through(facts: TrainingFacts, run: Run, optimizer: Optimizer, least: int) -
     return found
 
 
-def _clipped(facts: TrainingFacts, run: Run, optimizer: Optimizer) -> bool:
+def _clipped(facts: TrainingFacts, run: Run, optimizer: Value) -> bool:
     """Whether anything in sight clips, hooks or rewrites gradients of the optimizer, or may."""
     owner = run.name.partition(".")[0]
     for other in facts.runs:

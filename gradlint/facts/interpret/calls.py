@@ -689,6 +689,13 @@ def discarded(it: Interpreter, node: code.Evaluate, value: Value) -> None:
 
     if isinstance(node.value, (code.Binary, code.Compare)) and isinstance(value, Gradient):
         record(it, "Gradient.operator", [], {}, value, it.place(node.at), True)
+    elif isinstance(node.value, code.Compare) and _switches(node.value):
+        record(it, "requires_grad ==", [], {}, value, it.place(node.at), True)
+
+
+def _switches(test: code.Compare) -> bool:
+    """`p.requires_grad == False`, written for `=`."""
+    return isinstance(test.left, code.Attribute) and test.left.name == "requires_grad" and test.rest[0][0] == "=="
 
 
 _ENDINGS = frozenset({"sys.exit", "exit", "quit", "os._exit"})
