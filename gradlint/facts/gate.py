@@ -9,7 +9,7 @@ _IMPORT = re.compile(rb"^[ \t]*(?:from|import)\b[^#\n]*(?:%b)" % _LIBRARY, re.MU
 _TRAINING = re.compile(
     rb"%b|\.backward\b|zero_grad|no_grad|requires_grad|\.step\b|\bnn\.|optim|DataLoader|state_dict|\bloss" % _LIBRARY
 )
-_ENCODING = re.compile(rb"(?:[^\n]*\n)?[ \t\f]*#[^\n]*?coding[:=][ \t]*(?!utf|ascii|latin|iso-8859)", re.IGNORECASE)
+_ENCODING = re.compile(rb"(?:[^\n]*\n)?[ \t\f]*#[^\n]*?coding[:=](?![ \t]*(?:utf|ascii|latin|iso-8859))", re.IGNORECASE)
 _PIECE = re.compile(
     rb'#[^\n]*|"""(?:[^\\]|\\.)*?"""|\'\'\'(?:[^\\]|\\.)*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'',
     re.DOTALL,
