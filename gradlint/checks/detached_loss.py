@@ -11,7 +11,7 @@ from gradlint.options import Options
 
 _CUTS = {
     "detach": ".detach()", "data": ".data", "item": ".item()", "tensor": "torch.tensor()", "numpy": ".numpy()",
-    "tolist": ".tolist()", "grad": "create_graph=False",
+    "tolist": ".tolist()", "grad": "create_graph=False", "variable": "Variable()",
 }  # fmt: skip
 
 

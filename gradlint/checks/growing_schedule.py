@@ -65,7 +65,7 @@ def _inside(scheduler: Scheduler) -> list[Value]:
 def _restored(facts: TrainingFacts, scheduler: Scheduler) -> bool:
     """Whether the function around it puts the weights back afterwards: a learning-rate range test."""
     built = [call for call in facts.calls if call.place == scheduler.place]
-    return any(
+    return scheduler.name != "ReduceLROnPlateau" and any(
         call.name == "Module.load_state_dict" and any(call.function == other.function for other in built)
         for call in facts.calls
     )

@@ -13,6 +13,7 @@ from gradlint.facts.values import NONE, Collection, Constant, Instance, Steps, U
 from gradlint.options import Options
 
 _RANDOM_ORDER = frozenset({"shuffle", "randint", "randrange", "randperm", "permutation", "sample", "choice", "choices"})
+_LIBRARIES = ("torchvision.datasets.", "torchaudio.datasets.")
 _MAP_STYLE = ("torch.utils.data.Dataset", "typing.Generic")
 
 
@@ -57,7 +58,7 @@ def _stored(facts: TrainingFacts, dataset: Value | None) -> bool:
             return False
         names = {getattr(node, "name", "") for node in code.walk(cls.node.body)}
         return cls.find("__getitem__") is not None and cls.find("__iter__") is None and not names & _RANDOM_ORDER
-    return any(c.result is dataset and c.name.startswith("torchvision.datasets.") for c in facts.calls)
+    return any(c.result is dataset and c.name.startswith(_LIBRARIES) for c in facts.calls)
 
 
 def _shuffled(facts: TrainingFacts, rows: Value) -> bool:

@@ -57,7 +57,7 @@ def training_loaders(facts: TrainingFacts) -> Iterator[TrainingLoader]:
         if call is None or id(loader) in seen:
             continue
         seen.add(id(loader))
-        if "**" not in loader.keywords and call.place.path == facts.path:
+        if "**" not in loader.keywords:
             yield TrainingLoader(loader, call, loop, outer)
 
 
