@@ -6,7 +6,7 @@ from gradlint.diagnostics import Verdict
 from gradlint.tracer.answers import confirmed, inconclusive, refuted
 from gradlint.tracer.evidence import Claim, Evidence
 
-UNIT = "pairs of Linear calls with nothing between them"
+UNIT = "pairs of Linear calls with nothing between them but dropout"
 
 
 def judge(evidence: Evidence, claim: Claim) -> Verdict:
@@ -19,11 +19,19 @@ def judge(evidence: Evidence, claim: Claim) -> Verdict:
     if not here:
         return inconclusive("no Linear built on this line was called in the traced steps")
     pairs = [
-        edge
-        for edge in evidence.record["edges"]
-        if edge["source"] in linear and edge["target"] in linear and {edge["source"], edge["target"]} & here
+        (source, target)
+        for source in linear
+        for target in _takers(evidence, source) & linear
+        if {source, target} & here
     ]
     if not pairs:
         return refuted("something stands between these Linear layers and their neighbours", 0.0, UNIT, 1.0)
-    source, target = (evidence.nodes[pairs[0][end]]["fqn"] for end in ("source", "target"))
+    source, target = (evidence.nodes[end]["fqn"] for end in pairs[0])
     return confirmed(f"`{target}` takes the output of `{source}` as it is", len(pairs), UNIT, 1.0)
+
+
+def _takers(evidence: Evidence, source: str) -> set[str]:
+    """The calls that take the output of `source`, as it is or through dropout."""
+    direct = {edge["target"] for edge in evidence.record["edges"] if edge["source"] == source}
+    dropouts = {node for node in direct if "Dropout" in evidence.nodes[node]["class_name"]}
+    return direct.union(*(_takers(evidence, node) for node in dropouts))
