@@ -16,7 +16,7 @@ def build() -> argparse.ArgumentParser:
     """The options of `gradlint trace`, which are the tracer's."""
     from gradlint.tracer import command
 
-    return command._parser()
+    return command.parser()
 
 
 def main(arguments: list[str]) -> int:

@@ -246,22 +246,23 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"trace: {message}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def parser() -> argparse.ArgumentParser:
+    """Every option of the command; `[trace]` of the configuration has the same names."""
+    options = _Parser(
         prog="gradlint trace",
         description="Run one training step of a script in isolation and judge each finding by what it measures.",
         epilog="Arguments after -- go to the script.",
         allow_abbrev=False,
     )
-    parser.add_argument("script", help="the training script, started as `python SCRIPT` would start it")
-    report = parser.add_argument_group("report")
+    options.add_argument("script", help="the training script, started as `python SCRIPT` would start it")
+    report = options.add_argument_group("report")
     report.add_argument("--output-format", choices=FORMATS, default="text")
     report.add_argument("--plot", metavar="FILE", help="draw gradient flow and TraceGraph into a .png or .svg file")
     report.add_argument("--save-graph", metavar="FILE", help="write the TraceGraph as .json, .graphml or .dot")
     report.add_argument("--fail-on", choices=FAIL_ON, default="any", help="findings that make the exit code 1")
     report.add_argument("--color", choices=("auto", "always", "never"), default="auto")
     report.add_argument("--quiet", "-q", action="store_true", help="no progress on standard error")
-    running = parser.add_argument_group("running the script")
+    running = options.add_argument_group("running the script")
     running.add_argument(
         "--python", metavar="PATH", help="interpreter; the project's own virtual environment by default"
     )
@@ -278,7 +279,7 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--input-shape", type=_shape, metavar="N,N,…", help="shape of the model's input, for --no-run")
     running.add_argument("--input-dtype", metavar="DTYPE")
     running.add_argument("--target", metavar="SPEC", help="what the loss is compared with, for --no-run")
-    bounds = parser.add_argument_group("bounds")
+    bounds = options.add_argument_group("bounds")
     bounds.add_argument("--timeout", type=_seconds, default=120.0, metavar="S", help="seconds for one attempt (120)")
     bounds.add_argument("--memory", type=_seconds, default=8.0, metavar="GIB", help="memory of all its processes (8)")
     bounds.add_argument("--network", action="store_true", help="let the script use the network")
@@ -286,18 +287,18 @@ def _parser() -> argparse.ArgumentParser:
     bounds.add_argument(
         "--verify", action="store_true", help="prove that tracing changes nothing, by a second bare run"
     )
-    return parser
+    return options
 
 
 def _options(argv: Sequence[str], settings: Mapping[str, Any]) -> argparse.Namespace:
     """Command line over configuration over defaults. Raises UsageError or ConfigError."""
-    parser = _parser()
-    return parser.parse_args([*_as_arguments(settings, parser), *argv])
+    options = parser()
+    return options.parse_args([*_as_arguments(settings, options), *argv])
 
 
-def _as_arguments(settings: Mapping[str, Any], parser: argparse.ArgumentParser) -> list[str]:
+def _as_arguments(settings: Mapping[str, Any], options: argparse.ArgumentParser) -> list[str]:
     """The configuration's `[trace]` table as the arguments it stands for."""
-    known = {option[2:] for option in parser._option_string_actions if option.startswith("--")} - {"help"}
+    known = {option[2:] for option in options._option_string_actions if option.startswith("--")} - {"help"}
     arguments: list[str] = []
     for key, value in settings.items():
         if key not in known:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tracing import FIXTURES, trace
+from tracing import FIXTURES, trace, trace_in_child
 
 from gradlint.catalog import Catalog
 from gradlint.diagnostics import Diagnostic, Range, Severity, Verdict
@@ -79,6 +79,17 @@ def test_well_kept_networks_give_no_finding_of_the_tracer(script: Path) -> None:
     record = trace(script, measure=("same-batch",) if script.stem == "resnet" else ("curvature", "same-batch"))
     assert record["error"] is None
     assert [(item.finding.rule, item.verdict.reason) for item in observe(record)] == []
+
+
+@pytest.mark.parametrize("script", ["missing-zero-grad/plain_buggy.py", "vanishing-gradient/deep_tanh_buggy.py"])
+def test_a_child_measures_the_same(script: str) -> None:
+    here, child = trace(script), trace_in_child(script)
+    assert child["error"] is None
+    assert [event["kind"] for event in child["events"]] == [event["kind"] for event in here["events"]]
+    assert child["edges"] == here["edges"]
+    assert child["losses"] == here["losses"]
+    seen = [[(node["id"], node["activation"], node["output_gradient"]) for node in r["nodes"]] for r in (here, child)]
+    assert seen[0] == seen[1]
 
 
 def test_every_rule_with_a_measurement_has_a_pair() -> None:

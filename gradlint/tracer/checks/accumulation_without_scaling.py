@@ -11,6 +11,8 @@ from gradlint.tracer.schema import BackwardEvent, Optimizer
 DEPENDS_ON = frozenset({"loop"})
 UNIT = "sum of the micro-batches' weights in one OptimizerStep"
 THRESHOLD = 1.5
+ODD = 10.0
+"""A factor beyond this is no weight among others: what it is meant for cannot be told."""
 
 
 def judge(evidence: Evidence, claim: Claim) -> Verdict:
@@ -37,14 +39,10 @@ def _of_optimizer(evidence: Evidence, optimizer: Optimizer) -> Verdict:
         if not scale:
             return inconclusive("the factor of the GradScaler could not be read")
         weight += event["value"] / (scale * loss["value"])
-    if weight >= THRESHOLD:
-        return confirmed(
-            f"{len(before)} backward calls add up to {weight:.3g} times the gradient of their mean loss",
-            weight,
-            UNIT,
-            THRESHOLD,
-        )
-    return refuted(f"{len(before)} backward calls add up to {weight:.3g} mean gradients", weight, UNIT, THRESHOLD)
+    told = f"{len(before)} backward calls add up to {weight:.3g} mean gradients"
+    if not 1.0 / ODD < weight < len(before) * ODD:
+        return inconclusive(f"{told}: the loss has a factor of its own", weight, UNIT, THRESHOLD)
+    return confirmed(told, weight, UNIT, THRESHOLD) if weight >= THRESHOLD else refuted(told, weight, UNIT, THRESHOLD)
 
 
 def _scale(evidence: Evidence, backward: BackwardEvent) -> float | None:

@@ -21,9 +21,9 @@ def judge(evidence: Evidence, claim: Claim) -> Verdict:
     if not any(event["aliased"] for event in kept):
         told = "the kept state_dict is a copy" if kept else "the dict was not kept until the next OptimizerStep"
         return refuted(f"{told}, which training cannot change", 0.0, UNIT, 0.0)
+    if not any(step["version_moved"] for parameter in evidence.trainable() for step in parameter["steps"]):
+        return refuted("no OptimizerStep wrote into a parameter", 0.0, UNIT, 0.0)
     change = _change(evidence)
-    if not change:
-        return refuted("no OptimizerStep wrote into a parameter", change, UNIT, 0.0)
     told = "the kept state_dict shares its storage with the parameters, and one OptimizerStep changed them by"
     return confirmed(f"{told} {change:.1e} of their norm", change, UNIT, 0.0)
 

@@ -19,7 +19,8 @@ import torch
 
 if TYPE_CHECKING:
     from .patches import Patches
-    from .recorder import OptimizerState, Recorder
+    from .recorder import Recorder
+    from .tracked import OptimizerState
 
 _PRODUCTS = 12
 _FEWEST = 4

@@ -121,12 +121,15 @@ class Recurrent:
     def report(self, name_of: Any, node_of: Any) -> list[dict[str, Any]]:
         """The schema's Recurrent entries."""
         found = []
+        from_the_end: dict[int, list[float]] = {}
         for profile in self.profiles:
             module = profile.call.module
             norms = profile.norms.cpu().tolist() if profile.norms is not None else []
             sigma, radius = _weights(module)
             positions = _positions(profile)
-            fading = _from_the_end(profile) if positions == "all" else norms
+            if positions == "all" and profile.given is not None:
+                from_the_end[id(module)] = _from_the_end(profile)
+            fading = from_the_end.get(id(module), []) if positions == "all" else norms
             found.append(
                 {
                     "node": node_of(profile.call),

@@ -290,3 +290,11 @@ def _dense(tensor: torch.Tensor) -> torch.Tensor:
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor)
     return tensor.reshape(1) if tensor.dim() == 0 else tensor
+
+
+def total_norm(values: list[torch.Tensor]) -> torch.Tensor:
+    """The norm of all from the norms of each, on the first one's device; 0 without any."""
+    if not values:
+        return torch.zeros((), dtype=torch.float64)
+    device = values[0].device
+    return torch.stack([value.to(device) for value in values]).norm()

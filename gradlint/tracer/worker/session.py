@@ -194,6 +194,7 @@ class Session:
         sys.path[:] = [os.path.dirname(script), *[entry for entry in sys.path if entry], *request["path"]]
         os.chdir(request["cwd"])
         real_exit = os._exit
+        from . import failures
 
         def leave(status: int) -> None:
             if os.getpid() == self.recorder._process and not self.stopper.stopping:
@@ -216,14 +217,18 @@ class Session:
         except SystemExit as end:
             if self.recorder.steps_seen or self.recorder.backwards:
                 return None
-            return self.failure("script-exit", f"the script ended with sys.exit({end.code!r}) before a step", end)
+            words = f"the script ended with sys.exit({end.code!r}) before a step"
+            return failures.failure("script-exit", words, end, self.places)
         except KeyboardInterrupt:
-            return self.failure("script-error", "the script was interrupted", None)
+            return failures.failure("script-error", "the script was interrupted", None, self.places)
         except BaseException as problem:
             if self.stopper.stopping:
                 return None
             traceback.print_exc()
-            return self.classified(problem)
+            error = failures.classified(problem, self.places)
+            if isinstance(problem, ModuleNotFoundError):
+                self.missing_module = imported_by_user(problem, self.places) or (problem.name or "").split(".")[0]
+            return error
         finally:
             os._exit = real_exit
         return None
@@ -238,29 +243,6 @@ class Session:
         with open(script, "rb") as file:
             code = compile(file.read(), script, "exec", dont_inherit=True)
         exec(code, vars(module))
-
-    def classified(self, problem: BaseException) -> dict[str, Any]:
-        import torch
-
-        text = f"{type(problem).__name__}: {problem}"
-        first = text.strip().splitlines()[0][:500]
-        kind = "script-error"
-        if isinstance(problem, ModuleNotFoundError):
-            kind = "missing-module"
-            self.missing_module = imported_by_user(problem, self.places) or (problem.name or "").split(".")[0]
-        elif isinstance(problem, (FileNotFoundError, NotADirectoryError)):
-            kind = "missing-data"
-        elif (
-            isinstance(problem, MemoryError)
-            or (isinstance(problem, RuntimeError) and "can't allocate memory" in str(problem))
-            or (hasattr(torch, "OutOfMemoryError") and isinstance(problem, torch.OutOfMemoryError))
-        ):
-            kind = "memory"
-        return self.failure(kind, first, problem)
-
-    def failure(self, kind: str, message: str, problem: BaseException | None) -> dict[str, Any]:
-        place = self.places.of_traceback(problem.__traceback__) if problem is not None else None
-        return {"kind": kind, "message": message, "place": as_place(place)}
 
     # -- the report ----------------------------------------------------------------------------------------------
 
@@ -310,12 +292,10 @@ class Session:
                     record[name] = part.report() if part is not None else []
             else:
                 record["steps"] = recorder.steps_seen
-            if error is None and not recorder.backwards and self.request["mode"] != "bare":
-                message = "the script ended and never called backward"
-                error = {"kind": "no-backward", "message": message, "place": None}
-            elif error is None and not recorder.steps_seen and recorder.optimizers and self.request["mode"] != "bare":
-                message = "backward was called, an optimizer exists, and it never stepped"
-                error = {"kind": "no-step", "message": message, "place": None}
+            if error is None and self.request["mode"] != "bare":
+                from .failures import unfinished
+
+                error = unfinished(recorder)
             if self.missing is not None:
                 record["missing_paths"] = [[path, kind] for path, kind in self.missing.paths.items()]
         record["error"] = error

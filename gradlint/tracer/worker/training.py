@@ -92,11 +92,11 @@ def _backward(recorder: Recorder, patches: Patches) -> None:
             run_backward(tensors, grad_tensors, retain_graph, create_graph, grad_variables, inputs)
             return
         roots = [tensors] if isinstance(tensors, torch.Tensor) else [t for t in tensors if isinstance(t, torch.Tensor)]
-        scaled = any(recorder.was_scaled(root) for root in roots)
-        before = recorder.marks()
+        scaled = any(recorder.scaling.was_scaled(root) for root in roots)
+        before = recorder.backward_calls.marks()
         retain = bool(create_graph if retain_graph is None else retain_graph)
         with torch._C.DisableTorchFunction():
-            entry, info, remove = recorder.before_backward("backward", roots, retain, create_graph, scaled)
+            entry, info, remove = recorder.backward_calls.before("backward", roots, retain, create_graph, scaled)
         recorder.quiet += 1
         try:
             run_backward(tensors, grad_tensors, retain_graph, create_graph, grad_variables, inputs)
@@ -106,7 +106,7 @@ def _backward(recorder: Recorder, patches: Patches) -> None:
         finally:
             recorder.quiet -= 1
         with torch._C.DisableTorchFunction():
-            recorder.after_backward(entry, info, remove, before)
+            recorder.backward_calls.after(entry, info, remove, before)
 
     @functools.wraps(run_grad)
     def grad(outputs: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -115,7 +115,7 @@ def _backward(recorder: Recorder, patches: Patches) -> None:
         roots = [outputs] if isinstance(outputs, torch.Tensor) else [o for o in outputs if isinstance(o, torch.Tensor)]
         create = bool(kwargs.get("create_graph", args[2] if len(args) > 2 else False))
         retain = kwargs.get("retain_graph", args[1] if len(args) > 1 else None)
-        entry, info, remove = recorder.before_backward(
+        entry, info, remove = recorder.backward_calls.before(
             "autograd_grad", roots, create if retain is None else bool(retain), create, False
         )
         # With the function mode on, torch's grad dispatches to itself once more: quiet keeps that from counting twice.
@@ -129,7 +129,7 @@ def _backward(recorder: Recorder, patches: Patches) -> None:
             recorder.quiet -= 1
         wanted = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
         info.leaves = [tensor for tensor, value in zip(wanted, result, strict=False) if value is not None]
-        recorder.after_backward(entry, info, remove, {})
+        recorder.backward_calls.after(entry, info, remove, {})
         return result
 
     patches.set(torch.autograd, "backward", backward)
@@ -144,13 +144,13 @@ def _clearing(recorder: Recorder, patches: Patches) -> None:
     def clear_optimizer(self: Any, *args: Any, **kwargs: Any) -> Any:
         if recorder.active:
             with torch._C.DisableTorchFunction():
-                recorder.clearing("optimizer", self, recorder.optimizer_state(self).parameters())
+                recorder.gradients.clearing("optimizer", self, recorder.optimizer_state(self).parameters())
         return optimizer_zero(self, *args, **kwargs)
 
     @functools.wraps(module_zero)
     def clear_module(self: Any, *args: Any, **kwargs: Any) -> Any:
         if recorder.active:
-            recorder.clearing("module", self, list(self.parameters()))
+            recorder.gradients.clearing("module", self, list(self.parameters()))
         return module_zero(self, *args, **kwargs)
 
     patches.set(torch.optim.Optimizer, "zero_grad", clear_optimizer)
@@ -181,14 +181,14 @@ def _clip_wrapper(recorder: Recorder, original: Any, how: str, keyword: str) -> 
         # A generator can be read once: the list is what the original gets too.
         tensors = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
         limit = kwargs.get(keyword, args[0] if args else float("nan"))
-        scaled = any(recorder.scale_of(tensor) is not None for tensor in tensors)
-        entry = recorder.clip(how, float(limit), tensors, scaled)
+        scaled = any(recorder.scaling.scale_of(tensor) is not None for tensor in tensors)
+        entry = recorder.gradients.clip(how, float(limit), tensors, scaled)
         recorder.quiet += 1
         try:
             result = original(tensors, *args, **kwargs)
         finally:
             recorder.quiet -= 1
-        recorder.clipped(entry, tensors)
+        recorder.gradients.clipped(entry, tensors)
         return result
 
     return clip
@@ -202,16 +202,18 @@ def _scaler(recorder: Recorder, patches: Patches) -> None:
     def scale_loss(self: Any, outputs: Any) -> Any:
         result = scale(self, outputs)
         if self.is_enabled() and isinstance(result, torch.Tensor):
-            recorder.scaled_losses[id(result)] = (weakref.ref(result), self)
+            recorder.scaling.losses[id(result)] = (weakref.ref(result), self)
         return result
 
     @functools.wraps(unscale)
     def unscale_gradients(self: Any, optimizer: Any) -> Any:
         if recorder.active and self.is_enabled():
-            recorder.event("unscale", optimizer=recorder.optimizer_number(optimizer), scale=recorder.factor(self))
-            recorder.unscaled(optimizer)
+            recorder.event(
+                "unscale", optimizer=recorder.optimizer_number(optimizer), scale=recorder.scaling.factor(self)
+            )
+            recorder.scaling.unscaled(optimizer)
         result = unscale(self, optimizer)
-        recorder.gradients_rewritten()
+        recorder.gradients.rewritten()
         return result
 
     @functools.wraps(step)
@@ -219,21 +221,21 @@ def _scaler(recorder: Recorder, patches: Patches) -> None:
         if not recorder.active or not self.is_enabled():
             return step(self, optimizer, *args, **kwargs)
         number = recorder.optimizer_number(optimizer)
-        entry = recorder.event("scaler_step", optimizer=number, scale=recorder.factor(self), skipped=False)
+        entry = recorder.event("scaler_step", optimizer=number, scale=recorder.scaling.factor(self), skipped=False)
         states = recorder.optimizers
         before = states[number].steps if number is not None else 0
         result = step(self, optimizer, *args, **kwargs)
         if number is not None:
             entry["skipped"] = states[number].steps == before
             if entry["skipped"]:
-                recorder.step_skipped()
+                recorder.stepping.skipped()
         return result
 
     @functools.wraps(update)
     def scaler_update(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = update(self, *args, **kwargs)
         if recorder.active and self.is_enabled():
-            recorder.event("scaler_update", optimizer=None, scale=recorder.factor(self), skipped=False)
+            recorder.event("scaler_update", optimizer=None, scale=recorder.scaling.factor(self), skipped=False)
         return result
 
     patches.set(scaler, "scale", scale_loss)
@@ -315,7 +317,7 @@ def _state_dicts(recorder: Recorder, patches: Patches) -> None:
         finally:
             depth[0] -= 1
         if depth[0] == 0 and recorder.active and isinstance(result, dict):
-            recorder.state_taken(self, result)
+            recorder.snapshots.taken(self, result)
         return result
 
     patches.set(torch.nn.Module, "state_dict", state_dict)
@@ -354,15 +356,15 @@ def _optimizers(recorder: Recorder, patches: Patches) -> list[Any]:
         if not recorder.active:
             return None
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
-        recorder.step_depth += 1
-        if recorder.step_depth > 1:
+        recorder.stepping.depth += 1
+        if recorder.stepping.depth > 1:
             return None
         with torch._C.DisableTorchFunction():
-            entry = recorder.before_step(optimizer, closure is not None)
+            entry = recorder.stepping.before(optimizer, closure is not None)
         running.append((optimizer, entry))
         if not callable(closure):
             return None
-        wrapped = recorder.wrap_closure(optimizer, closure)
+        wrapped = recorder.stepping.wrap_closure(optimizer, closure)
         if "closure" in kwargs:
             return args, {**kwargs, "closure": wrapped}
         return (args[0], wrapped, *args[2:]), kwargs
@@ -370,12 +372,12 @@ def _optimizers(recorder: Recorder, patches: Patches) -> list[Any]:
     def after(optimizer: Any, args: Any, kwargs: Any) -> None:
         if not running or recorder.finished:
             return
-        recorder.step_depth = max(0, recorder.step_depth - 1)
+        recorder.stepping.depth = max(0, recorder.stepping.depth - 1)
         # An inner optimizer of a wrapper (Lookahead, SAM) steps within the outer one's step: one step in all.
-        if recorder.step_depth or running[-1][0] is not optimizer:
+        if recorder.stepping.depth or running[-1][0] is not optimizer:
             return
         _, entry = running.pop()
         with torch._C.DisableTorchFunction():
-            recorder.after_step(entry, optimizer)
+            recorder.stepping.after(entry, optimizer)
 
     return [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
