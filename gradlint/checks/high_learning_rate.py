@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts import rates
+from gradlint.facts import rates, stepping
 from gradlint.facts.events import ClipGrad, walk
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.rates import Rate
@@ -29,7 +29,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         limit = _limit(rate, options)
         if rate.family == "sgd" and clips:
             limit = max(limit, _clipped(rate, clips, options))
-        if not _above(rate, limit) or (rate.family == "sgd" and rates.warmed_up(facts, rate.place)):
+        if not _above(facts, rate, limit) or (rate.family == "sgd" and rates.warmed_up(facts, rate.place)):
+            continue
+        if rate.maker is not None and (rates.private(facts, rate.maker) or stepping.trains(facts, rate.maker) is False):
             continue
         seen.add(rate.place)
         values = {
@@ -55,7 +57,7 @@ def _clipped(rate: Rate, norms: list[float | None], options: Options) -> float:
     return options.number("sgd_clipped") * (1.0 - rate.momentum) / max(known)
 
 
-def _above(rate: Rate, limit: float) -> bool:
-    if rate.family == "sgd" and rate.momentum < 0.9:
-        return rate.value >= limit
+def _above(facts: TrainingFacts, rate: Rate, limit: float) -> bool:
+    if rate.family == "sgd" and rate.momentum < 0.9 and rate.value == limit:
+        return rate.maker is not None and stepping.trains(facts, rate.maker) is True
     return rate.value > limit

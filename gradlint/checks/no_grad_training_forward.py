@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
-from gradlint.facts.events import Branch, Forward, Node, Within, walk
+from gradlint.facts.events import Forward, walk
 from gradlint.facts.interpret.tensors import parts
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.updates import Update, updates
@@ -33,9 +33,6 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             if missed is None:
                 continue
             forward = _forward(update, cut)
-            if forward is None and cut.kind != "set_grad_enabled" and not _unrecorded(update.run.tree):
-                # What another way into the code left in an attribute.
-                continue
             name = facts.name_of(forward.module if forward is not None else missed, "the model")
             place = forward.place if forward is not None else cut.place
             values: dict[str, str | int | float] = {
@@ -46,17 +43,6 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             }
             yield Finding("no-grad-training-forward", place.path, Range(*place.at), values)
             break
-
-
-def _unrecorded(nodes: list[Node]) -> bool:
-    """Whether some of it runs with recording off."""
-    for node in nodes:
-        if isinstance(node, Within) and node.context.kind in _MODES:
-            return True
-        bodies = node.arms if isinstance(node, Branch) else [getattr(node, "body", [])]
-        if any(_unrecorded(body) for body in bodies):
-            return True
-    return False
 
 
 def _forward(update: Update, cut: Cut) -> Forward | None:

@@ -213,7 +213,8 @@ class Condition:
 
     `loop` is the innermost Repeat whose iterations can change it (None: constant for the whole run); `negated` turns
     it; `recurs` where it comes true again and again, as `i % k == 0`, `also` where another test makes it true too;
-    `modulus` is that `k`, where it is a plain number.
+    `modulus` is that `k`, where it is a plain number; `default` what it comes to by the defaults of the settings it
+    reads.
     """
 
     key: str
@@ -223,6 +224,7 @@ class Condition:
     recurs: bool = False
     also: bool = False
     modulus: int | None = None
+    default: bool | None = None
 
 
 @dataclass(slots=True, eq=False)

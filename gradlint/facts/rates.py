@@ -46,6 +46,7 @@ _LOWERING = _SCALING | {
 }  # fmt: skip
 """Schedulers that multiply it, so that 0 stays 0."""
 _WARM = frozenset({"LinearLR", "GradualWarmupScheduler", "SequentialLR", "ConstantLR"})
+_PRIVATE = re.compile(r"(^|\.)(make_private(_with_epsilon)?|\w*DP\w*Optimizer\w*|\w*Optimizer\w*Clipping)$")
 _SCHEDULES = re.compile(r"sched|warm|noam|anneal|(^|_)lr(_|$)|LR$", re.IGNORECASE)
 
 
@@ -58,7 +59,7 @@ class Rate:
     """A learning rate that something trains with, where it is set and by what.
 
     value: NaN where nobody knows it. family: adam, sgd, rmsprop, adagrad or empty for another one. network: whether it
-    surely is for a network's weights.
+    surely is for a network's weights. maker: the optimizer that takes steps with it.
     """
 
     value: float
@@ -67,6 +68,7 @@ class Rate:
     momentum: float
     network: bool
     place: Place
+    maker: Optimizer | None = None
 
 
 def rates(facts: TrainingFacts) -> Iterator[Rate]:
@@ -97,6 +99,9 @@ def groups(optimizer: Optimizer) -> Iterator[tuple[Value, dict[str, Value]]]:
 def _own(optimizer: Optimizer, family: str) -> Iterator[Rate]:
     probe = _is_probe(optimizer)
     for parameters, settings in groups(optimizer):
+        if optimizer.unusual and getattr(settings.get("lr"), "default", False):
+            # Who chooses another optimizer than the default one chooses its rate too.
+            continue
         known = _numbers(settings["lr"]) if "lr" in settings else []
         network = is_network(parameters) and not probe
         for value in known or [math.nan]:
@@ -146,7 +151,16 @@ def _rate(
     optimizer: Optimizer, family: str, value: float, settings: dict[str, Value], network: bool, place: Place
 ) -> Rate:
     momentum = number(settings.get("momentum", Constant(0.0)))
-    return Rate(value, family, optimizer.name, momentum if momentum is not None else 0.0, network, place)
+    return Rate(value, family, optimizer.name, momentum if momentum is not None else 0.0, network, place, optimizer)
+
+
+def private(facts: TrainingFacts, optimizer: Optimizer) -> bool:
+    """Whether Opacus makes an optimizer private: it clips the gradient of each sample and adds noise."""
+    return optimizer.managed == "opacus" or any(
+        isinstance(event, Escape) and _PRIVATE.search(event.callee) and any(v is optimizer for v in event.values)
+        for run in facts.runs
+        for event in walk(run.tree)
+    )
 
 
 def _numbers(value: Value | None) -> list[float]:

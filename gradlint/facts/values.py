@@ -244,7 +244,8 @@ class Parameters(Value):
 class Optimizer(Value):
     """A torch optimizer, or one of the project (`known` is False); `closure` where its `step` cannot do without one.
 
-    `alternatives`: a branch decides which of `parameters` it holds.
+    `alternatives`: a branch decides which of `parameters` it holds. `unusual`: it is built only where a setting differs
+    from its default.
     """
 
     kind: str
@@ -256,6 +257,7 @@ class Optimizer(Value):
     managed: str = ""
     closure: bool = False
     alternatives: bool = False
+    unusual: bool = False
 
     @property
     def name(self) -> str:

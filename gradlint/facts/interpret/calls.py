@@ -316,7 +316,7 @@ def enter(
         frame.ready = it.frame.ready
     if it.resume is not None and _decorated(node, "contextmanager"):
         frame.resume, it.resume = it.resume, None
-    statement = it.statement
+    statement, unusual = it.statement, it.unusual
     _bind_parameters(it, frame, function, arguments, keywords)
     it.frames.append(frame)
     try:
@@ -328,7 +328,7 @@ def enter(
                 ended = _body(it, node, it.contexts.get(id(node), []))
     finally:
         it.frames.pop()
-        it.statement = statement
+        it.statement, it.unusual = statement, unusual
     if it.frames and it.frame.receiver is function.receiver and frame.ready is not None and it.frame.ready is not None:
         it.frame.ready = frame.ready
     idle = len(tape) == 1 and isinstance(tape[0], Exit) and tape[0].kind == "return"

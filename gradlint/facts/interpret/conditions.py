@@ -25,6 +25,7 @@ from gradlint.facts.values import (
     Value,
     integer,
     merge,
+    number,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def judge(it: Interpreter, test: Expr) -> tuple[bool | None, Condition]:
     found = condition(it, test)
     found.recurs = isinstance(value, Unknown) and value.origin in ("remainder", "remainder or")
     found.modulus = _modulus(it, test) if found.recurs else None
+    found.default = bool(value.value) if isinstance(value, Constant) and value.default else None
     found.also = isinstance(value, Unknown) and value.origin == "remainder or"
     return decided, found
 
@@ -83,6 +85,14 @@ def truth(value: Value) -> bool | None:
     if isinstance(value, External) and value.name in ("typing.TYPE_CHECKING",):
         return False
     return None
+
+
+def compares_settings(it: Interpreter, test: Expr) -> bool:
+    """`if self.rate > 0:`, of numbers that are known, by default at least: a setting, no mode of the moment."""
+    if not isinstance(test, code.Compare) or any(op not in (">", "<", ">=", "<=", "!=", "==") for op, _ in test.rest):
+        return False
+    sides = [test.left, *(side for _, side in test.rest)]
+    return all(number(expressions.evaluate(it, side)) is not None for side in sides)
 
 
 def condition(it: Interpreter, test: Expr) -> Condition:

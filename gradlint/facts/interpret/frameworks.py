@@ -89,6 +89,9 @@ def manager_method(
     ):  # fmt: skip
         return _handed_back(it, manager, arguments, keywords)
     if name in ("make_private", "make_private_with_epsilon"):
+        private = keywords.get("optimizer")
+        if isinstance(private, Optimizer):
+            private.managed = manager.kind
         return Collection("tuple", [keywords.get(key, Unknown(key)) for key in ("module", "optimizer", "data_loader")])
     if name in ("backward", "manual_backward") and first is not None:
         it.emit(Backward(place, it.frame.function, first, keywords.get("retain_graph"), via=manager, scaled=True))

@@ -86,6 +86,7 @@ class Interpreter:
         self.forwards: list[Instance | None] = []
         self.reads: set[str] = set()
         self.branches = 0
+        self.unusual = False
         self.carrying = False
         self.hooked = 0
         self.spans: dict[str, Span] = {}
@@ -264,21 +265,33 @@ class Interpreter:
         if decided is not None:
             return self.block(node.body if decided else node.orelse)
         holds, fails = conditions.narrowed(self, node.test)
-        actions = [lambda: self._knowing(holds, node.body), lambda: self._knowing(fails, node.orelse)]
-        return self.arms(condition, actions, node.at)
+        actions = [
+            lambda: self._knowing(holds, node.body, condition.default is False),
+            lambda: self._knowing(fails, node.orelse, condition.default is True),
+        ]
+        ended = self.arms(condition, actions, node.at, conditions.compares_settings(self, node.test))
+        if condition.default is True and node.body and isinstance(node.body[-1], code.Return):
+            self.unusual = True
+        return ended
 
-    def _knowing(self, names: dict[str, Value], body: list[Stmt]) -> str | None:
+    def _knowing(self, names: dict[str, Value], body: list[Stmt], unusual: bool) -> str | None:
         for name, value in names.items():
             self.write(name, value)
-        return self.block(body)
+        before, self.unusual = self.unusual, self.unusual or unusual
+        try:
+            return self.block(body)
+        finally:
+            self.unusual = before
 
-    def arms(self, condition: Condition, actions: list[Callable[[], str | None]], at: Span) -> str | None:
-        """Run exclusive arms from the same state and merge what goes on after them."""
+    def arms(
+        self, condition: Condition, actions: list[Callable[[], str | None]], at: Span, setting: bool = False
+    ) -> str | None:
+        """Run exclusive arms from the same state and merge what goes on after them; a `setting` chooses one for all."""
         tapes: list[list[Node]] = []
         going: list[dict[tuple[int, str], tuple[Any, Value]]] = []
         endings: list[str | None] = []
         before_ready = self.frame.ready
-        self.branches += 1
+        self.branches += not setting
         for action in actions:
             with self.taped() as tape:
                 changes, ended = self.journal.attempt(action)
@@ -286,7 +299,7 @@ class Interpreter:
             endings.append(ended)
             if ended is None:
                 going.append(changes)
-        self.branches -= 1
+        self.branches -= not setting
         if not any(ended is None for ended in endings):
             self.frame.ready = before_ready
         self.journal.join(going)

@@ -179,6 +179,7 @@ def optimizer(
         name, tuple(parameters), settings, place, known, tuple(groups), closure=last_name(name) == "LBFGS"
     )
     found.alternatives = isinstance(given, Choice)
+    found.unusual = it.unusual
     if it.once("optimizer", place):
         it.facts.optimizers.append(found)
     it.emit(Construct(place, it.frame.function, found))
@@ -238,6 +239,17 @@ def _grad(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
         lost = Cut("grad", place, found.roots, found.cuts)
         found.roots, found.mystery, found.cuts, found.sources = frozenset(), False, (*found.cuts, lost), ()
     return Collection("tuple", [found], open=True, element=found)
+
+
+def _variable(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    """`Variable(tensor)` of old code: the same data with no history."""
+    first = argument(arguments, keywords, 0, "data")
+    if not isinstance(first, Tensor) or not (first.roots or first.cuts):
+        return _other(it, name, arguments, keywords, place, name)
+    cut = tensors.cut(it, first, "variable", place)
+    if isinstance(cut, Tensor) and constant(argument(arguments, keywords, 1, "requires_grad")):
+        cut.attribute = "requires_grad"
+    return cut
 
 
 def _save(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
@@ -739,7 +751,7 @@ _EXACT: dict[str, Handler] = {
     "configargparse.ArgumentParser": _parser, "dataclasses.field": _field, "torch.nn.Module.__init__": _super_init,
     "torch.no_grad": _context, "torch.inference_mode": _context, "torch.enable_grad": _context,
     "torch.set_grad_enabled": _context, "torch.autograd.backward": _backward, "torch.autograd.grad": _grad,
-    "torch.save": _save,
+    "torch.save": _save, "torch.autograd.Variable": _variable,
     "torch.distributed.autograd.backward": _distributed_backward, "torch_xla.core.xla_model.optimizer_step": _xla_step,
     "torch.utils.data.DataLoader": _loader, "torch.utils.data.Subset": _through,
     "torch.utils.data.random_split": _split,

@@ -170,7 +170,15 @@ def _class(it: Interpreter, cls: ClassValue) -> None:
         member, base = left.pop(outer)
         static = calls.bound(member, instance, base)
         receiver = instance if isinstance(static, FunctionValue) and static.receiver is not None else None
+        _forget_unrecorded(it, instance)
         _function(it, FunctionValue(member.node, member.scope, None, base), receiver)
+
+
+def _forget_unrecorded(it: Interpreter, instance: Instance) -> None:
+    """What another way into the code left in attributes with recording off, this one finds as training left it."""
+    for name, value in list(instance.attributes.items()):
+        if isinstance(value, Tensor) and any(cut.kind in ("no_grad", "inference_mode") for cut in value.cuts):
+            it.journal.write(instance.attributes, name, Tensor(hint=value.hint, place=value.place))
 
 
 def _own_names(node: code.Function | code.Lambda) -> set[str]:
