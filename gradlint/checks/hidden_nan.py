@@ -22,7 +22,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         what = _replaced(call, tested)
         if what is not None:
             yield _finding(call.place, what, "replaced")
-    for node in code.walk(facts.program):
+    for node in facts.nodes:
         if type(node) is code.If and _skips(node):
             asked = [place for place in tested if place.path == facts.path and place.at in _calls(node.test)]
             if asked:

@@ -113,7 +113,7 @@ def _unconfigured(facts: TrainingFacts, least: int) -> Iterator[Finding]:
     trainers = [call for call in facts.calls if MANAGERS.get(call.name) == "lightning"]
     if len(trainers) != 1 or trainers[0].arguments or not _MAY_CONFIGURE.isdisjoint(trainers[0].keywords):
         return
-    if not any(type(node) is code.Attribute and node.name == "fit" for node in code.walk(facts.program)):
+    if not any(type(node) is code.Attribute and node.name == "fit" for node in facts.nodes):
         return
     for update in updates(facts) if facts.recurrences else ():
         loops = [node for node in update.run.tree if isinstance(node, Repeat)]

@@ -47,7 +47,7 @@ def _once(over: object) -> bool:
 
 def _told(facts: TrainingFacts, call: CallFact, samplers: dict[int, CallFact]) -> bool:
     """Whether some `set_epoch` in the file may be this sampler's: all others name a sampler that is another one."""
-    if any(isinstance(node, code.Literal) and node.value == "set_epoch" for node in code.walk(facts.program)):
+    if any(isinstance(node, code.Literal) and node.value == "set_epoch" for node in facts.nodes):
         return True
     others = {facts.name_of(c.result, "").removeprefix("self.") for key, c in samplers.items() if c is not call}
     own = facts.name_of(call.result, "").removeprefix("self.")

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, inf, isinf, log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from gradlint.facts.values import Place, Value
 
 
-@dataclass(slots=True, frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """From `low` to `high`; an open end does not belong to it."""
 
     low: float = -inf

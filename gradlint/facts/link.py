@@ -11,7 +11,8 @@ from typing import Protocol
 from gradlint.errors import SourceError
 from gradlint.facts.build import parse
 from gradlint.facts.code import Stmt
-from gradlint.facts.interpret.interpreter import Frame, Interpreter
+from gradlint.facts.interpret.frame import Frame
+from gradlint.facts.interpret.interpreter import Interpreter
 from gradlint.facts.interpret.roots import run_all
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.outline import Outline

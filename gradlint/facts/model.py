@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from gradlint.facts import code
 from gradlint.facts.code import Span
@@ -257,9 +258,9 @@ class FunctionFact:
 class TrainingFacts:
     """What the model believes about one file. Lists are in the order in which things happen.
 
-    `mentions` are all names and attributes that the file reads. `names`, `born` and `inner` go by identity: the name a
-    value is known by, the number of the loop whose iterations make it anew, the layers and parameters of a module that
-    an output of it hangs on.
+    `nodes` is all of `program`, in no particular order; `mentions` are all names and attributes that the file
+    reads. `names`, `born` and `inner` go by identity: the name a value is known by, the number of the loop whose
+    iterations make it anew, the layers and parameters of a module that an output of it hangs on.
     """
 
     path: str
@@ -289,6 +290,7 @@ class TrainingFacts:
     frameworks: set[str] = field(default_factory=set)
     names: dict[int, str] = field(default_factory=dict)
     program: list[code.Stmt] = field(default_factory=list)
+    nodes: list[Any] = field(default_factory=list)
     born: dict[int, int] = field(default_factory=dict)
     inner: dict[int, frozenset[Value]] = field(default_factory=dict)
     mentions: frozenset[str] = frozenset()
@@ -296,7 +298,7 @@ class TrainingFacts:
 
     def reads(self, name: str) -> int:
         """How often the file's code mentions a plain name outside imports."""
-        return sum(type(node) is code.Name and node.name == name for node in code.walk(self.program))
+        return sum(type(node) is code.Name and node.name == name for node in self.nodes)
 
     def name_of(self, value: Value | None, fallback: str = "it") -> str:
         """The name under which the code knows a value: `self.optimizer`, `opt_g`."""

@@ -205,7 +205,7 @@ class _Reader:
 
 def raw_casts(facts: TrainingFacts) -> Iterator[Cast]:
     """Every cast of image bytes that nothing in the file scales and that a network takes, or a data set gives."""
-    everything = list(code.walk(facts.program))
+    everything = facts.nodes
     if any(_scales(node) for node in everything):
         return
     if any(_NORMALISES.search(name) for name in facts.mentions):

@@ -173,9 +173,9 @@ def under_test(facts: TrainingFacts) -> set[Place]:
 
     `if x.norm() != 0: x = x / x.norm()`.
     """
-    imported = {bound for node in code.walk(facts.program) for bound in _imported(node)}
+    imported = {bound for node in facts.nodes for bound in _imported(node)}
     found: set[Place] = set()
-    for node in code.walk(facts.program):
+    for node in facts.nodes:
         if isinstance(node, (code.If, code.Conditional)):
             compared = {name for test in code.walk(node.test) for name in _compared(test)} - imported
             steps = code.walk(node.body) if compared else ()

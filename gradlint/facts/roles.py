@@ -6,6 +6,7 @@ Only Unknown values are judged here; a known value is what it is. The words are 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from gradlint.facts.values import (
     Choice,
@@ -76,13 +77,13 @@ def role(value: Value | None) -> str:
     if isinstance(value, Instance):
         return {"module": "module", "lightning": "module", "optimizer": "optimizer"}.get(value.kind, "")
     if isinstance(value, Unknown):
-        return _unknown_role(value)
+        return _unknown_role(value.hint, value.uses)
     return ""
 
 
-def _unknown_role(value: Unknown) -> str:
-    name = last_name(value.hint)
-    uses = value.uses
+@lru_cache(4096)
+def _unknown_role(hint: str, uses: frozenset[str]) -> str:
+    name = last_name(hint)
     if _SCALER.search(name) and not {"fit", "transform", "fit_transform"} & uses:
         return "scaler"
     if _MANAGER.search(name) and not {"zero_grad"} <= uses:

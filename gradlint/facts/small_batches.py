@@ -41,7 +41,7 @@ def _rows(dataset: Value | None) -> int | None:
 
 def whole_batches(facts: TrainingFacts, loop: Repeat) -> Iterator[Forward]:
     """The calls in a loop over a loader whose first argument is what the loader gives, no part or other shape of it."""
-    node = next((n for n in code.walk(facts.program) if isinstance(n, code.For) and n.at == loop.place.at), None)
+    node = next((n for n in facts.nodes if isinstance(n, code.For) and n.at == loop.place.at), None)
     if node is None or loop.place.path != facts.path:
         return
     given = {part.name for part in code.walk(node.target) if isinstance(part, code.Name)}
@@ -65,7 +65,7 @@ def _first(call: code.Call) -> str:
 def _handed_on(facts: TrainingFacts, call: code.Call) -> Iterator[code.Call]:
     """The calls in a method, as `model.loss(words)`, that get its first argument as it came."""
     method = call.func.name if isinstance(call.func, code.Attribute) else ""
-    found = [part for part in code.walk(facts.program) if isinstance(part, code.Function) and part.name == method]
+    found = [part for part in facts.nodes if isinstance(part, code.Function) and part.name == method]
     if len(found) != 1 or len(found[0].parameters) < 2:
         return
     name = found[0].parameters[1].name
@@ -78,7 +78,7 @@ def single_rows(facts: TrainingFacts, forward: Forward) -> bool:
     """Whether a call's first argument is `x.unsqueeze(0)` or `x[None]`: a batch of one sample."""
     if forward.place.path != facts.path:
         return False
-    for part in code.walk(facts.program):
+    for part in facts.nodes:
         if isinstance(part, code.Call) and part.at == forward.place.at and part.arguments:
             first = _bare(part.arguments[0].value)
             if isinstance(first, code.Subscript):

@@ -24,7 +24,7 @@ def expression_at(facts: TrainingFacts, place: Place) -> code.Call | code.Binary
     """The call or operation at a place of this file."""
     if place.path != facts.path:
         return None
-    found = (node for node in code.walk(facts.program) if isinstance(node, (code.Call, code.Binary)))
+    found = (node for node in facts.nodes if isinstance(node, (code.Call, code.Binary)))
     return next((node for node in found if node.at == place.at), None)
 
 

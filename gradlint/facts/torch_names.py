@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 _PREFIXES = (
     ("torch.nn.modules.", "torch.nn."),
     ("torch.nn.parallel.distributed.", "torch.nn.parallel."),
@@ -25,6 +27,7 @@ _PREFIXES = (
 )
 
 
+@lru_cache(4096)
 def canonical(name: str) -> str:
     """One spelling for each torch name: `torch.nn.modules.linear.Linear` is `torch.nn.Linear`."""
     for prefix, short in _PREFIXES:

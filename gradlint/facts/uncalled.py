@@ -15,7 +15,7 @@ def uncalled(facts: TrainingFacts, run: Run) -> bool:
         return False
     if owner and not all(f.owner is not None and not f.owner.externals() and not f.owner.opaque for f in found):
         return False
-    nodes = list(code.walk(facts.program))
+    nodes = facts.nodes
     own = [node for node in nodes if isinstance(node, code.Function) and node.name == name]
     if not own or any(node.decorators for node in own):
         return False

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradlint.facts.code import Span
 from gradlint.facts.formulas import Formula, joined
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from gradlint.facts.scope import Scope
 
 
-@dataclass(slots=True, frozen=True)
-class Place:
+class Place(NamedTuple):
     """A span of a file."""
 
     path: str
@@ -95,13 +94,19 @@ class ClassValue(Value):
     scope: Scope
     bases: tuple[Value, ...]
     attributes: dict[str, Value] = field(default_factory=dict)
+    order: tuple[Value, ...] = ()
 
     @property
     def name(self) -> str:
         return self.node.name
 
-    def lineage(self) -> Iterator[Value]:
+    def lineage(self) -> tuple[Value, ...]:
         """The class and all its bases in the order in which Python looks a name up, as far as they can be seen."""
+        if not self.order:
+            self.order = tuple(self._in_order())
+        return self.order
+
+    def _in_order(self) -> Iterator[Value]:
         current: Value = self
         while isinstance(current, ClassValue) and len(current.bases) < 2:
             yield current
@@ -552,12 +557,22 @@ def forget_choices() -> None:
     _Interned.table.clear()
 
 
+def united(sets: Sequence[frozenset[Value]]) -> frozenset[Value]:
+    """The union of all sets; the largest itself where it holds the others, so that a long chain shares one."""
+    if not sets:
+        return frozenset()
+    largest = max(sets, key=len)
+    if all(found is largest or found <= largest for found in sets):
+        return largest
+    return largest.union(*sets)
+
+
 def join_tensors(tensors: list[Tensor]) -> Tensor:
     """A tensor that is one of several: reached parameters add up, a form or cut holds only if all agree."""
     first = tensors[0]
     if len(tensors) == 1:
         return first
-    roots = frozenset().union(*(t.roots for t in tensors))
+    roots = united([t.roots for t in tensors])
     scaled = all(t.attribute == "scaled" for t in tensors)
     forms = {t.form.kind if t.form else "" for t in tensors}
     return Tensor(

@@ -39,7 +39,7 @@ def _reward(it: Interpreter, value: Value) -> bool:
 
 def alias(it: Interpreter, node: code.Assign, value: Value) -> None:
     """`target_net = q_net`: a second name for the same network."""
-    if role(value) != "module" or not isinstance(node.value, (code.Name, code.Attribute)):
+    if not isinstance(node.value, (code.Name, code.Attribute)) or role(value) != "module":
         return
     target = node.targets[0]
     if (

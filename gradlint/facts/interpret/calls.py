@@ -6,9 +6,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
-from gradlint.facts.code import Expr
+from gradlint.facts.code import Expr, Span
 from gradlint.facts.events import Branch, Call, Condition, Escape, Exit, Node
-from gradlint.facts.interpret import expressions, forward, modules, shaping, tensors, wrappers
+from gradlint.facts.interpret import (
+    attributes,
+    expressions,
+    forward,
+    library,
+    methods,
+    modules,
+    shaping,
+    tensors,
+    wrappers,
+)
+from gradlint.facts.interpret.frame import Frame
 from gradlint.facts.model import CallFact, FunctionFact
 from gradlint.facts.roles import carries_graph, criterion_like, interesting, last_name, role
 from gradlint.facts.scope import Scope
@@ -76,8 +87,6 @@ def _call(it: Interpreter, expr: code.Call, discarded: bool) -> Value:
     hint = expressions.text_of(func)
     _hand_over(it, callee.name if isinstance(callee, External) else hint, arguments, keywords)
     if isinstance(callee, Choice):
-        from gradlint.facts.interpret import library
-
         optimizer_class = library.one_class(callee)
         if optimizer_class is not None:
             return apply(it, optimizer_class, arguments, keywords, place, hint, discarded)
@@ -116,8 +125,6 @@ def _method(
     place: Place,
     discarded: bool,
 ) -> Value:
-    from gradlint.facts.interpret import attributes, methods
-
     hint = expressions.text_of(func)
     if func.name == "forward" and role(base) == "module" and base is not it.frame.receiver:
         record(it, "Module.forward", arguments, keywords, base, place, receiver=base)
@@ -133,15 +140,6 @@ def _method(
 def _arguments(it: Interpreter, expr: code.Call) -> tuple[list[Value], dict[str, Value]]:
     positional: list[Value] = []
     keywords: dict[str, Value] = {}
-    spans = {
-        argument.name: argument.at
-        for argument in expr.arguments
-        if argument.name is not None and argument.at is not None
-    }
-    if isinstance(expr.func, code.Attribute) and expr.func.at is not None:
-        spans[f".{expr.func.name}"] = expr.func.at
-    elif isinstance(expr.func, code.Name) and expr.func.at is not None:
-        spans[f"{expr.func.name}("] = expr.func.at
     for argument in expr.arguments:
         value = expressions.evaluate(it, argument.value)
         if argument.star == "*":
@@ -160,8 +158,20 @@ def _arguments(it: Interpreter, expr: code.Call) -> tuple[list[Value], dict[str,
             keywords[argument.name] = value
         else:
             positional.append(value)
-    it.spans = spans
+    it.called = expr
     return positional, keywords
+
+
+def _spans(expr: code.Call | None) -> dict[str, Span]:
+    """Where a call's keywords stand, and the name that is called."""
+    if expr is None:
+        return {}
+    spans = {argument.name: argument.at for argument in expr.arguments if argument.name and argument.at is not None}
+    if isinstance(expr.func, code.Attribute) and expr.func.at is not None:
+        spans[f".{expr.func.name}"] = expr.func.at
+    elif isinstance(expr.func, code.Name) and expr.func.at is not None:
+        spans[f"{expr.func.name}("] = expr.func.at
+    return spans
 
 
 def apply(
@@ -170,8 +180,6 @@ def apply(
     receiver: Value | None = None,
 ) -> Value:  # fmt: skip
     """Call a value."""
-    from gradlint.facts.interpret import library, methods
-
     if isinstance(callee, External):
         return library.call(it, callee.name, arguments, keywords, place, hint, discarded)
     if isinstance(callee, FunctionValue):
@@ -299,7 +307,7 @@ def enter(
     if own and function.name == "__init__" and function.receiver is None:
         # `Parent.__init__(self)`
         function, arguments = FunctionValue(node, function.scope, arguments[0], function.owner), arguments[1:]
-    if len(it.frames) > DEPTH or it.fuel <= 0 or sum(frame.node is node for frame in it.frames) >= _recursion(node):
+    if len(it.frames) > DEPTH or it.fuel <= 0 or [frame.node for frame in it.frames].count(node) >= _recursion(node):
         return unseen(it, arguments, keywords, place, function.name, None)
     if _decorated(node, "abstractmethod"):
         # What a subclass does there nobody sees.
@@ -307,8 +315,6 @@ def enter(
     scope = Scope(function.scope.path, "function", function.scope)
     name = f"{function.owner.name}.{function.name}" if function.owner is not None else function.name
     it.entered.add(id(node))
-    from gradlint.facts.interpret.interpreter import Frame
-
     frame = Frame(scope, name, node, function.receiver, function.owner)
     if function.name == "__init__" and isinstance(function.receiver, Instance):
         frame.ready = it.frame.ready if it.frame.receiver is function.receiver else False
@@ -319,14 +325,16 @@ def enter(
     statement, unusual = it.statement, it.unusual
     _bind_parameters(it, frame, function, arguments, keywords)
     it.frames.append(frame)
+    tape: list[Node] = []
+    outer, it.tape = it.tape, tape
     try:
-        with it.taped() as tape:
-            if isinstance(node, code.Lambda):
-                frame.returns.append(expressions.evaluate(it, node.body))
-                ended: str | None = "return"
-            else:
-                ended = _body(it, node, it.contexts.get(id(node), []))
+        if isinstance(node, code.Lambda):
+            frame.returns.append(expressions.evaluate(it, node.body))
+            ended: str | None = "return"
+        else:
+            ended = _body(it, node, it.contexts.get(id(node), []))
     finally:
+        it.tape = outer
         it.frames.pop()
         it.statement, it.unusual = statement, unusual
     if it.frames and it.frame.receiver is function.receiver and frame.ready is not None and it.frame.ready is not None:
@@ -364,8 +372,6 @@ def _body(it: Interpreter, node: code.Function, contexts: list[Context]) -> str 
 def _bind_parameters(
     it: Interpreter, frame: object, function: FunctionValue, arguments: list[Value], keywords: dict[str, Value]
 ) -> None:
-    from gradlint.facts.interpret.interpreter import Frame
-
     assert isinstance(frame, Frame)
     names = frame.scope.names
     values = [function.receiver, *arguments] if function.receiver is not None else list(arguments)
@@ -395,8 +401,6 @@ def _bind_parameters(
 
 
 def _default(it: Interpreter, parameter: code.Parameter, function: FunctionValue) -> Value:
-    from gradlint.facts.interpret.interpreter import Frame
-
     assert parameter.default is not None
     it.frames.append(Frame(function.scope, function.name))
     try:
@@ -424,8 +428,6 @@ def _annotated(it: Interpreter, parameter: code.Parameter, function: FunctionVal
     """An example of the local module class that a parameter is annotated with; each parameter has its own."""
     if not isinstance(parameter.annotation, (code.Name, code.Attribute)):
         return None
-    from gradlint.facts.interpret.interpreter import Frame
-
     it.frames.append(Frame(function.scope, function.name))
     try:
         cls = expressions.evaluate(it, parameter.annotation)
@@ -472,8 +474,6 @@ def example_of(it: Interpreter, cls: ClassValue) -> Instance:
 
 def define_class(it: Interpreter, node: code.Class) -> None:
     """`class`: run its body for its attributes."""
-    from gradlint.facts.interpret.interpreter import Frame
-
     bases = tuple(expressions.evaluate(it, base) for base in node.bases)
     scope = Scope(it.scope.path, "class", it.scope)
     cls = ClassValue(node, it.scope, bases, scope.names)
@@ -520,8 +520,6 @@ def _local_optimizer(
     it: Interpreter, instance: Instance, arguments: list[Value], keywords: dict[str, Value], place: Place
 ) -> Value:
     """An optimizer class of the project: stepped and cleared like torch's."""
-    from gradlint.facts.interpret import library
-
     found = library.optimizer(it, f"{instance.cls.scope.path}:{instance.name}", arguments, keywords, place, known=False)
     hit = instance.cls.find("step")
     if hit is not None and isinstance(hit[0], FunctionValue):
@@ -678,7 +676,7 @@ def record(
                 discarded,
                 receiver,
                 it.branches > 0,
-                it.spans,
+                _spans(it.called),
             )
         )
 

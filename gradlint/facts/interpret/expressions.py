@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from gradlint.facts import code
 from gradlint.facts.code import Expr
-from gradlint.facts.interpret import attributes, calls, containers, iterators, ranges, shaping, tensors
+from gradlint.facts.interpret import attributes, calls, containers, iterators, loops, ranges, shaping, tensors
 from gradlint.facts.model import RepeatedInstance
 from gradlint.facts.roles import last_name
 from gradlint.facts.torch_names import canonical
@@ -363,8 +363,6 @@ def _conditional(it: Interpreter, expr: code.Conditional) -> Value:
 
 
 def _sequence(it: Interpreter, expr: code.Sequence) -> Value:
-    from gradlint.facts.interpret.loops import elements
-
     items: list[Value] = []
     is_open = False
     spread = [evaluate(it, item.value) for item in expr.items if isinstance(item, code.Star)]
@@ -377,7 +375,7 @@ def _sequence(it: Interpreter, expr: code.Sequence) -> Value:
     for item in expr.items:
         if isinstance(item, code.Star):
             value = next(stars)
-            known = elements(it, value) if not isinstance(value, Parameters) else None
+            known = loops.elements(it, value) if not isinstance(value, Parameters) else None
             if known is None:
                 is_open = True
                 if isinstance(value, (Parameters, Unknown)):
@@ -512,12 +510,12 @@ def attribute_names(body: Any) -> set[str]:
     return {node.name for node in code.walk(body) if type(node) is code.Name or type(node) is code.Attribute}
 
 
-def names_read(body: Any) -> set[str]:
+def names_read(nodes: Iterable[Any]) -> set[str]:
     """The attributes that a piece of code reads, and the functions it calls by name."""
     bound: set[int] = set()
     found: set[str] = set()
     reads: list[code.Attribute] = []
-    for node in code.walk(body):
+    for node in nodes:
         if type(node) is code.Assign:
             bound.update(id(target) for target in node.targets)
         elif type(node) is code.Attribute:
@@ -527,10 +525,10 @@ def names_read(body: Any) -> set[str]:
     return found | {node.name for node in reads if id(node) not in bound}
 
 
-def uses_by_name(body: Any) -> dict[str, frozenset[str]]:
+def uses_by_name(nodes: Iterable[Any]) -> dict[str, frozenset[str]]:
     """Which methods the code calls on each name or attribute, whatever object has it."""
     uses: dict[str, set[str]] = {}
-    for node in code.walk(body):
+    for node in nodes:
         if type(node) is code.Call and type(node.func) is code.Attribute:
             base = node.func.base
             while type(base) is code.Subscript:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gradlint.facts import code
@@ -22,12 +21,12 @@ from gradlint.facts.interpret import (
     tensors,
     wrappers,
 )
-from gradlint.facts.interpret.loops import items_of
+from gradlint.facts.interpret.frame import Frame
+from gradlint.facts.interpret.loops import any_element, items_of
 from gradlint.facts.model import AttributeWrite, BareExpression, Calculation, TrainingFacts
 from gradlint.facts.roles import passed, training_method
 from gradlint.facts.scope import Journal, Scope
 from gradlint.facts.values import (
-    ClassValue,
     Constant,
     Context,
     FunctionValue,
@@ -47,23 +46,11 @@ STEPS = (60_000, 4)
 for each line of the file."""
 TOTAL = (120_000, 12)
 """The same for all ways into a file together."""
+UNROLLED = 6_000
+"""Steps spent on known items one by one, loops within loops together, before the rest of each loop is taken together.
+"""
 DEPTH = 40
 """Local calls inside one another before a callee counts as unknown."""
-
-
-@dataclass(slots=True)
-class Frame:
-    """One local call (or the module itself) being run."""
-
-    scope: Scope
-    function: str
-    node: Any = None
-    receiver: Value | None = None
-    owner: ClassValue | None = None
-    returns: list[Value] = field(default_factory=list)
-    ready: bool | None = None
-    resume: Callable[[Value], None] | None = None
-    generates: bool = False
 
 
 class Interpreter:
@@ -89,10 +76,11 @@ class Interpreter:
         self.unusual = False
         self.carrying = False
         self.hooked = 0
-        self.spans: dict[str, Span] = {}
+        self.called: code.Call | None = None
         self.steps = STEPS[0] + STEPS[1] * lines
         self.left = TOTAL[0] + TOTAL[1] * lines
         self.fuel = 0
+        self.unrolled = 0
         self.resume: Callable[[Value], None] | None = None
         self.counter = 0
         self.statement: Span = (1, 1, 1, 1)
@@ -314,22 +302,33 @@ class Interpreter:
         iterators.exhaust(self, iterable, self.place(node.at), f"for … in {expressions.text_of(node.iterable)}")
         items, known = items_of(self, iterable, node)
         if known:
-            for item in items:
-                assign.bind(self, node.target, item, node.at, fresh=True)
-                ended = self.block(node.body)
-                if ended == "break":
-                    _drop_exit(self.tape)
-                    return None
-                if ended in ("return", "raise", "mixed"):
-                    return ended
-                _drop_exit(self.tape)
-                if self.fuel <= 0:
-                    break
-            return self.block(node.orelse)
+            started, self.unrolled = self.unrolled, self.unrolled or self.fuel
+            try:
+                ended, known = self._unroll(node, items)
+            finally:
+                self.unrolled = started
+            if known:
+                return ended
+            items = [any_element(self, iterable)]
         hint = expressions.text_of(node.iterable)
         return self.repeat(
             node, iterable, hint, lambda: assign.bind(self, node.target, items[0], node.at, True), fresh=items[0]
         )
+
+    def _unroll(self, node: code.For, items: list[Value]) -> tuple[str | None, bool]:
+        """Go through known items one by one; False if that costs so much that the rest has to be taken together."""
+        for index, item in enumerate(items):
+            if index and self.unrolled - self.fuel > UNROLLED:
+                return None, self.fuel <= 0
+            assign.bind(self, node.target, item, node.at, fresh=True)
+            ended = self.block(node.body)
+            if ended == "break":
+                _drop_exit(self.tape)
+                return None, True
+            if ended in ("return", "raise", "mixed"):
+                return ended, True
+            _drop_exit(self.tape)
+        return self.block(node.orelse), True
 
     def loop_while(self, node: code.While) -> str | None:
         decided, _ = conditions.judge(self, node.test)

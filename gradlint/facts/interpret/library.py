@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from gradlint.facts import torch_names as names
 from gradlint.facts.events import Backward, ClipGrad, Construct, Escape, OptimizerStep, SaveSnapshot
 from gradlint.facts.interpret import (
+    assign,
     calls,
+    conditions,
     datasets,
     distributions,
     forward,
@@ -24,8 +26,6 @@ from gradlint.facts.interpret import (
     shaping,
     tensors,
 )
-from gradlint.facts.interpret.assign import gradient_owner
-from gradlint.facts.interpret.conditions import is_instance
 from gradlint.facts.interpret.method_call import argument
 from gradlint.facts.roles import interesting, last_name, role
 from gradlint.facts.values import (
@@ -359,7 +359,7 @@ def _tensor_function(it: Interpreter, name: str, arguments: Arguments, keywords:
     if name.endswith("_"):
         for part in tensors.parts([first]):
             if isinstance(part, Gradient):
-                it.grad_edited(gradient_owner(part.owner), place.at)
+                it.grad_edited(assign.gradient_owner(part.owner), place.at)
     if name in ("tensor", "as_tensor", "Tensor", "FloatTensor", "from_numpy"):
         wants = constant(keywords.get("requires_grad"))
         if isinstance(first, Collection) and any(isinstance(part, Tensor) for part in tensors.parts([first])):
@@ -406,7 +406,7 @@ def _tensor_function(it: Interpreter, name: str, arguments: Arguments, keywords:
 
 def _isinstance(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     if len(arguments) == 2:
-        answer = is_instance(it, arguments[0], arguments[1])
+        answer = conditions.is_instance(it, arguments[0], arguments[1])
         if answer is not None:
             return Constant(answer)
     return it.unknown("isinstance")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gradlint.facts import code
 from gradlint.facts.events import Repeat, Run
 from gradlint.facts.interpret import calls, expressions, forward, initialisers, modules
-from gradlint.facts.interpret.interpreter import Frame, Interpreter
+from gradlint.facts.interpret.frame import Frame
+from gradlint.facts.interpret.interpreter import Interpreter
 from gradlint.facts.model import FunctionFact, ModuleDef, Stack
 from gradlint.facts.roles import last_name
 from gradlint.facts.scope import Scope
@@ -21,15 +24,17 @@ _BATCH_LOOPS = ("ignite.engine.Engine", "ignite.engine.engine.Engine")
 
 def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     """Run a linted file in every way there is into it; a file of another framework is none of ours."""
-    if _of_another_framework(program):
+    nodes = list(code.walk(program.body))
+    if _of_another_framework(nodes):
         return
+    it.facts.nodes = nodes
     it.facts.program = program.body
     frame = Frame(scope, "<module>")
     it.frames.append(frame)
     _run(it, Run("<module>", program.path), lambda: it.block(program.body))
     mentioned = it.mentions = _mentions(program)
-    it.facts.mentions = frozenset(expressions.names_read(program.body))
-    it.facts.uses = expressions.uses_by_name(program.body)
+    it.facts.mentions = frozenset(expressions.names_read(nodes))
+    it.facts.uses = expressions.uses_by_name(nodes)
     classes = [cls for cls in it.project.classes if cls.scope.path == program.path]
     for cls in classes:
         _class(it, cls)
@@ -56,10 +61,10 @@ _OTHERS = frozenset(
 )
 
 
-def _of_another_framework(program: code.Program) -> bool:
+def _of_another_framework(nodes: list[Any]) -> bool:
     """Whether a file imports a look-alike of torch and not torch."""
     tops: set[str] = set()
-    for node in code.walk(program.body):
+    for node in nodes:
         if isinstance(node, code.Import):
             tops.update(name.partition(".")[0] for name, _ in node.names)
         elif isinstance(node, code.ImportFrom) and not node.level:
@@ -159,7 +164,7 @@ def _class(it: Interpreter, cls: ClassValue) -> None:
             for member in base.attributes.values()
             if isinstance(member, FunctionValue) and member.name != "__init__"
         ]
-        it.facts.modules[-1].mentions = frozenset(expressions.names_read(used))
+        it.facts.modules[-1].mentions = frozenset(expressions.names_read(code.walk(used)))
     left = [(m, b) for m, b in methods if m.name not in ("__init__", "forward") and not calls.is_property(it, m)]
     left.sort(key=lambda method: method[0].name in inside)
     own = {id(member.node): _own_names(member.node) - {member.name} for member, _ in left}

@@ -29,6 +29,7 @@ from gradlint.facts.values import (
     integer,
     join_tensors,
     number,
+    united,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -69,14 +70,14 @@ def derive(
     sources = list(sources)
     found = parts(sources)
     tensors = [value for value in found if isinstance(value, Tensor)]
-    roots: frozenset[Value] = frozenset().union(*(t.roots for t in tensors)) if tensors else frozenset()
-    cuts = tuple(dict.fromkeys(cut for t in tensors for cut in t.cuts if not cut.kind.startswith("added ")))
+    roots = united([t.roots for t in tensors])
+    cuts = [cut for t in tensors for cut in t.cuts if not cut.kind.startswith("added ")]
     mystery = any(t.mystery for t in tensors) or any(isinstance(v, Unknown) and carries_graph(v) for v in found)
     first = tensors[0] if tensors else None
     chain = op if op is not None else (first.chain if first is not None and len(tensors) == 1 else None)
     result = Tensor(
         roots=roots,
-        cuts=cuts,
+        cuts=tuple(dict.fromkeys(cuts)) if len(cuts) > 1 else tuple(cuts),
         mystery=mystery,
         form=first.form if keep_form and first is not None and len(tensors) == 1 else None,
         chain=chain,
@@ -347,7 +348,7 @@ def layered(
     base = first.chain if first is not None else None
     op = Operation(kind, layer, place, base, depth=_depth(base) + 1)
     result = derive(it, items, place, op=op)
-    result.roots = result.roots | {layer}
+    result.roots = united([result.roots, frozenset((layer,))])
     result.mystery = False if result.roots else result.mystery
     result.form = Form(form, place) if form else None
     result.dtype = precision.layered(it, kind, layer)

@@ -1,0 +1,25 @@
+"""What is known of one call while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradlint.facts.scope import Scope
+from gradlint.facts.values import ClassValue, Value
+
+
+@dataclass(slots=True)
+class Frame:
+    """One local call (or the module itself) being run."""
+
+    scope: Scope
+    function: str
+    node: Any = None
+    receiver: Value | None = None
+    owner: ClassValue | None = None
+    returns: list[Value] = field(default_factory=list)
+    ready: bool | None = None
+    resume: Callable[[Value], None] | None = None
+    generates: bool = False
