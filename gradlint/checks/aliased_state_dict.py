@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
-from gradlint.facts.events import Escape, Event, LoadSnapshot, OptimizerStep, SaveSnapshot, TakeSnapshot, walk
+from gradlint.facts.events import Escape, Event, LoadSnapshot, OptimizerStep, Run, SaveSnapshot, TakeSnapshot, walk
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.protocol import Machine, State
+from gradlint.facts.protocol import Machine, State, repeats_around
 from gradlint.facts.roles import role
 from gradlint.options import Options
 
@@ -45,6 +45,14 @@ class _Kept(Machine):
         return False
 
 
+def _matters(run: Run, taken: Event, use: Event) -> bool:
+    """Whether a use of a snapshot wants an earlier state: it is loaded, or saved once the loop that took it is over."""
+    if not isinstance(use, SaveSnapshot):
+        return True
+    around = repeats_around(run.tree, use)
+    return any(loop not in around for loop in repeats_around(run.tree, taken))
+
+
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge each snapshot that was not copied."""
     seen: set[object] = set()
@@ -52,7 +60,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         for event in walk(run.tree):
             if not isinstance(event, TakeSnapshot) or event.copied or event.place in seen:
                 continue
-            if any(judgement.bad for judgement in _Kept(event).run(run.tree)):
+            if any(_matters(run, event, use) for judgement in _Kept(event).run(run.tree) for use in judgement.bad):
                 seen.add(event.place)
                 values = {"snapshot": event.name, "module": facts.name_of(event.module, "the module")}
                 yield Finding("aliased-state-dict", event.place.path, Range(*event.place.at), values)

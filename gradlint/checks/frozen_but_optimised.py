@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts.events import Construct, Event, Freeze, Rebind, walk
@@ -15,24 +16,41 @@ from gradlint.facts.values import Instance, Layer, Optimizer, Tensor, Unknown, V
 from gradlint.options import Options
 
 
+@dataclass(eq=False)
+class _Frozen:
+    """What was frozen, and the modules put into it since."""
+
+    event: Freeze
+    new: list[Value] = field(default_factory=list)
+
+    def covers(self, value: Value) -> bool:
+        target = self.event.target
+        if any(related(module, value) for module in self.new):
+            return False
+        return target is value or (contains(target, value) and not isinstance(target, Tensor))
+
+
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every optimizer where it is built; a module that anything frees again is left alone."""
     freed = [
         e.target for run in facts.runs for e in walk(run.tree) if isinstance(e, Freeze) and e.trainable is not False
     ]
     for run in facts.runs:
-        frozen: list[Freeze] = []
+        frozen: list[_Frozen] = []
         for event in certain([*before(facts, run), *run.tree]):
             if isinstance(event, Freeze) and event.trainable is False:
-                frozen.append(event)
+                frozen.append(_Frozen(event))
             elif isinstance(event, Rebind):
-                frozen = [f for f in frozen if not _changes(event, f.target)]
+                frozen = [f for f in frozen if event.old is not f.event.target]
+                for found in frozen:
+                    if event.owner is not None and related(event.owner, found.event.target):
+                        found.new.append(event.new)
             elif isinstance(event, Construct) and isinstance(event.value, Optimizer):
                 yield from _judge(facts, event, event.value, frozen, freed)
 
 
 def _judge(
-    facts: TrainingFacts, event: Event, optimizer: Optimizer, frozen: list[Freeze], freed: list[Value]
+    facts: TrainingFacts, event: Event, optimizer: Optimizer, frozen: list[_Frozen], freed: list[Value]
 ) -> Iterator[Finding]:
     held = list(bases(optimizer))
     if not held or len(held) != len(list(bases(optimizer, whole=False))):
@@ -42,7 +60,7 @@ def _judge(
     values: dict[str, str | int | float] = {
         "optimizer": facts.name_of(optimizer, optimizer.name),
         "module": facts.name_of(held[0], getattr(held[0], "name", "the model")),
-        "line": frozen[-1].place.at[0],
+        "line": frozen[-1].event.place.at[0],
     }  # fmt: skip
     yield Finding("frozen-but-optimised", event.place.path, Range(*event.place.at), values)
 
@@ -53,16 +71,8 @@ def _concerns(freed: Value, held: list[Value]) -> bool:
     return unnamed or any(related(value, freed) for value in held)
 
 
-def _changes(event: Rebind, target: Value) -> bool:
-    """Whether a new module stands in, or in place of, something that was frozen."""
-    return event.old is target or (event.owner is not None and related(event.owner, target))
-
-
-def _covered(value: Value, frozen: list[Freeze]) -> bool:
-    if any(
-        (contains(freeze.target, value) and not isinstance(freeze.target, Tensor)) or freeze.target is value
-        for freeze in frozen
-    ):
+def _covered(value: Value, frozen: list[_Frozen]) -> bool:
+    if any(found.covers(value) for found in frozen):
         return True
     if isinstance(value, Layer):
         inner = children(value)

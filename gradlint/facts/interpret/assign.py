@@ -69,7 +69,13 @@ def _built_again(old: Value, new: Value) -> bool:
 
 def _replaced_below(it: Interpreter, owner: Value, name: str, value: Value, at: Span) -> None:
     """`model.classifier[1] = nn.Linear(…)` on an installed model nobody sees into."""
-    if not isinstance(owner, Method) or not is_module(value):
+    if not is_module(value):
+        return
+    if isinstance(owner, Unknown):
+        owner = next((t for t in owner.touched if isinstance(t, Layer) and owner in t.children), owner)
+        if isinstance(owner, Unknown):
+            return
+    elif not isinstance(owner, Method):
         return
     while isinstance(owner, Method):
         owner = owner.receiver

@@ -58,7 +58,9 @@ def read(it: Interpreter, value: Value, name: str, expr: code.Attribute) -> Valu
     if isinstance(value, Tensor):
         return _of_tensor(it, value, name, expr)
     if isinstance(value, Layer):
-        return _of_layer(it, value, name)
+        from gradlint.facts.interpret.expressions import text_of
+
+        return _of_layer(value, name, text_of(expr))
     if isinstance(value, ClassValue):
         if name == "__name__":
             return Constant(value.name)
@@ -204,7 +206,7 @@ _SIZES = {
 }  # fmt: skip
 
 
-def _of_layer(it: Interpreter, value: Layer, name: str) -> Value:
+def _of_layer(value: Layer, name: str, path: str) -> Value:
     if name in value.names:
         return value.children[value.names.index(name)]
     if name == "__class__":
@@ -220,8 +222,11 @@ def _of_layer(it: Interpreter, value: Layer, name: str) -> Value:
         return found if found is not None else Unknown(name)
     if name == "training":
         return Unknown("training")
-    if name in modules.MODULE_METHODS or value.kind.startswith("torch.nn."):
-        return Method(value, name)
+    if modules.vision_part(value, name):
+        found = Unknown(path, "attribute", touched=(value,))
+        value.names.append(name)
+        value.children.append(found)
+        return found
     return Method(value, name)
 
 

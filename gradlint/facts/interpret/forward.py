@@ -139,7 +139,9 @@ def layer(it: Interpreter, module: Layer, arguments: list[Value], keywords: dict
     if isinstance(source, Choice):
         source = merge(source.options)
     if not module.kind.startswith("torch.nn.") or module.kind in names.WRAPPERS:
-        return unseen(it, module, arguments, keywords, place)
+        output = unseen(it, module, arguments, keywords, place)
+        head = modules.vision_head(module)
+        return output if head is None else _under(it, head, output, place)
     if name == "Sequential":
         return _sequential(it, module, arguments, keywords, place)
     if name in names.LOSSES:
@@ -165,6 +167,15 @@ def layer(it: Interpreter, module: Layer, arguments: list[Value], keywords: dict
     if name in names.ATTENTION:
         return tensors.layered(it, "attention", module, [*arguments, *keywords.values()], place)
     return _plain(it, name, module, source, place)
+
+
+def _under(it: Interpreter, head: Value, features: Tensor, place: Place) -> Value:
+    """What the last module of a network makes of the features that the rest of it gives."""
+    it.forwards.append(None)
+    try:
+        return run(it, head, [features], {}, place)
+    finally:
+        it.forwards.pop()
 
 
 def _named(module: Layer) -> dict[str, Value]:

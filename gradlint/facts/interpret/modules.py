@@ -276,6 +276,27 @@ def set_child(it: Interpreter, layer: Layer, name: str, value: Value, at: Span) 
     layer.names.append(name)
 
 
+_HEADS = frozenset({"fc", "classifier", "head", "heads"})
+_VISION_PARTS = _HEADS | {
+    "features", "layer1", "layer2", "layer3", "layer4", "conv1", "bn1", "conv_proj", "encoder", "stem", "trunk_output",
+    "backbone", "AuxLogits",
+}  # fmt: skip
+"""Names of what torchvision's classifiers are made of."""
+
+
+def vision_part(layer: Layer, name: str) -> bool:
+    """Whether `name` is a part of a classifier from torchvision."""
+    return layer.kind == f"torchvision.models.{layer.name}" and name in _VISION_PARTS
+
+
+def vision_head(layer: Layer) -> Value | None:
+    """The module that the script put in as the last one of a classifier from torchvision."""
+    if layer.kind != f"torchvision.models.{layer.name}" or layer.name.startswith(("inception", "googlenet")):
+        return None
+    heads = [child for name, child in children(layer) if name in _HEADS and is_module(child)]
+    return heads[0] if len(heads) == 1 else None
+
+
 def container(layer: Layer) -> None:
     """Fill Sequential, ModuleList and ModuleDict from their arguments."""
     if layer.name == "Sequential" and len(layer.arguments) == 1 and isinstance(layer.arguments[0], Mapping):
