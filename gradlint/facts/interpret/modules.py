@@ -20,6 +20,7 @@ from gradlint.facts.torch_names import (
 )  # fmt: skip
 from gradlint.facts.values import (
     UNKNOWN_START,
+    Choice,
     ClassValue,
     Collection,
     Constant,
@@ -132,8 +133,15 @@ def complete(module: Value) -> bool:
 
 
 def holds(module: Value, part: Value) -> bool:
-    """Whether `part` is `module` or lies below it."""
-    return any(found is part for found in walk(module))
+    """Whether `part` is `module` or lies below it, or may: a branch chose between it and another module."""
+    for found in walk(module):
+        if found is part:
+            return True
+        if isinstance(found, Instance):
+            chosen = [value for value in found.attributes.values() if isinstance(value, Choice)]
+            if any(is_module(option) and holds(option, part) for value in chosen for option in value.options):
+                return True
+    return False
 
 
 _BIAS_AT = {"Linear": 2, "LazyLinear": 1, "Bilinear": 3}
