@@ -91,7 +91,7 @@ def bounded_by_zero(formula: Formula) -> bool:
     return precision.dtype_of(formula.value) != precision.NUMBER and not _replaced(formula)
 
 
-def made_zero(formula: Formula, entry: bool = True, depth: int = _DEPTH) -> bool:
+def made_zero(formula: Formula, entry: bool = True, depth: int = _DEPTH, among: bool = False) -> bool:
     """Whether something in sight makes a value 0: a ReLU, a mask, silence, two of a kind that are equal.
 
     One `entry` of what a network computes may be 0, all entries of its output or of a weight are not: not its length.
@@ -115,8 +115,9 @@ def made_zero(formula: Formula, entry: bool = True, depth: int = _DEPTH) -> bool
     if op not in _ZERO_WITH_FIRST:
         return False
     if entry and op in ("abs", "square", "**") and inputs[0].op not in _LENGTHS:
-        return not _learned(inputs[0])
-    return made_zero(inputs[0], entry and op not in _LENGTHS, depth - 1)
+        # Of a value that is only named, as `std`, one in sight must be many: the energy of a signal.
+        return inputs[0].op not in ("leaf", "item") or (among and not _learned(inputs[0]))
+    return made_zero(inputs[0], entry and op not in _LENGTHS, depth - 1, among or op in ("mean", "nanmean"))
 
 
 def _learned(formula: Formula) -> bool:

@@ -78,7 +78,7 @@ def _call(it: Interpreter, expr: code.Call, discarded: bool) -> Value:
         arguments, keywords = _arguments(it, expr)
         _hand_over(it, expressions.text_of(func), arguments, keywords)
         if isinstance(base, Choice):
-            return _each(
+            return each(
                 it, base, lambda option: _method(it, option, func, arguments, keywords, place, discarded), place
             )
         return _method(it, base, func, arguments, keywords, place, discarded)
@@ -90,11 +90,11 @@ def _call(it: Interpreter, expr: code.Call, discarded: bool) -> Value:
         optimizer_class = library.one_class(callee)
         if optimizer_class is not None:
             return apply(it, optimizer_class, arguments, keywords, place, hint, discarded)
-        return _each(it, callee, lambda option: apply(it, option, arguments, keywords, place, hint, discarded), place)
+        return each(it, callee, lambda option: apply(it, option, arguments, keywords, place, hint, discarded), place)
     return apply(it, callee, arguments, keywords, place, hint, discarded)
 
 
-def _each(it: Interpreter, choice: Choice, action: Callable[[Value], Value], place: Place) -> Value:
+def each(it: Interpreter, choice: Choice, action: Callable[[Value], Value], place: Place) -> Value:
     """Call one of several values: exclusive arms, and the same one wherever the same choice is called."""
     tapes: list[list[Node]] = []
     results: list[Value] = []
@@ -235,7 +235,7 @@ def unseen(
     inside = tensors.parts(values)
     if any(isinstance(part, Tensor) and (part.roots or part.cuts) for part in inside):
         result = tensors.derive(it, values, place, hint=last_name(hint))
-        result.chain = None
+        result.chain, result.optional = None, True
         result.loss = callee if criterion_like(callee) else None
         if result.loss is None or "parameters" in getattr(callee, "uses", ()):
             # What an unseen callee does with a detached input nobody knows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradlint.facts.events import (
@@ -18,6 +19,7 @@ from gradlint.facts.interpret import calls, tensors
 from gradlint.facts.interpret.method_call import Arguments, Keywords, MethodCall, argument
 from gradlint.facts.roles import interesting, last_name
 from gradlint.facts.values import (
+    Choice,
     Constant,
     FunctionValue,
     Instance,
@@ -105,6 +107,8 @@ def scaler(it: Interpreter, call: MethodCall[Value]) -> Value:
     """A method of a GradScaler."""
     receiver = call.receiver
     first = call.arguments[0] if call.arguments else None
+    if call.name in ("step", "unscale_") and isinstance(first, Choice):
+        return calls.each(it, first, lambda one: scaler(it, replace(call, arguments=[one])), call.place)
     if call.name == "scale" and first is not None:
         scaled = tensors.derive(it, [first], call.place)
         scaled.loss = first.loss if isinstance(first, Tensor) else first

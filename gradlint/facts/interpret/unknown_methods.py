@@ -86,6 +86,8 @@ def unknown(it: Interpreter, call: MethodCall[Unknown]) -> Value:
         from gradlint.facts.interpret.attributes import part
 
         return part(it, receiver, f"[{arguments[0].value!r}]", f"{receiver.hint}[{arguments[0].value!r}]")
+    if kind == "module" and name in ("from_pretrained", "from_config", "load_from_checkpoint"):
+        return it.unknown("model", "call")
     if kind == "module" and not _calls_quietly(name):
         inside = [*arguments, *keywords.values()]
         if name not in ("save_pretrained", "save", "log", "generate"):
