@@ -62,7 +62,10 @@ def evaluations(facts: TrainingFacts) -> Iterator[Evaluation]:
     It is where the module is trained elsewhere in sight and the loop stands beside that or is named like an evaluation,
     where the module was put in eval mode before, or where it was loaded and the function is named so.
     """
-    numbers = {n for c in facts.calls if c.name.startswith(_GRADIENT_CALLS) for n in c.repeats}
+    asked = [c for c in facts.calls if c.name.startswith(_GRADIENT_CALLS)]
+    numbers = {n for c in asked for n in c.repeats}
+    # A forward that asks for gradients cannot do without recording.
+    recorded = [c.forward_of for c in asked if c.forward_of is not None]
     # A call is noted once, its loop is in the tree of every run that gets there.
     gradients = {loop.place for run in facts.runs for loop in repeats(run.tree) if loop.number in numbers}
     everything = [event for run in facts.runs for event in walk(run.tree)]
@@ -81,6 +84,8 @@ def evaluations(facts: TrainingFacts) -> Iterator[Evaluation]:
             named = bool(_NAMED.search(function) or _NAMED.search(loop.hint))
             for event in _first_calls(inside):
                 module = event.module
+                if any(modules.holds(module, inner) for inner in recorded):
+                    continue
                 if module in frozen or _CRITERION.search(facts.name_of(module, "")):
                     continue
                 beside = module in trained and (named or _apart(run.tree, loop, module))

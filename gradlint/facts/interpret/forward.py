@@ -166,7 +166,8 @@ def layer(it: Interpreter, module: Layer, arguments: list[Value], keywords: dict
         return Collection("tuple", [out, tensors.layered(it, "attention", module, arguments, place)])
     if name in names.ATTENTION:
         return tensors.layered(it, "attention", module, [*arguments, *keywords.values()], place)
-    return _plain(it, name, module, source, place)
+    others = [value for value in (*arguments, *keywords.values()) if value is not source]
+    return _plain(it, name, module, source, place, others)
 
 
 def _under(it: Interpreter, head: Value, features: Tensor, place: Place) -> Value:
@@ -182,13 +183,13 @@ def _named(module: Layer) -> dict[str, Value]:
     return {"weight": module.arguments[0]} if module.arguments and module.name == "CrossEntropyLoss" else {}
 
 
-def _plain(it: Interpreter, name: str, module: Layer, source: Value, place: Place) -> Value:
-    """Layers without parameters: pooling, dropout, reshaping."""
+def _plain(it: Interpreter, name: str, module: Layer, source: Value, place: Place, others: list[Value]) -> Value:
+    """Layers without parameters: pooling, dropout, reshaping, the similarity or distance of two inputs."""
     base = source.chain if isinstance(source, Tensor) else None
     keeping = name in ("Identity", "Flatten", "Unflatten") or "Dropout" in name
     kind = "dropout" if "Dropout" in name else "pool" if "Pool" in name else "reshape" if keeping else "unknown"
     op = Operation(kind, module, place, base, depth=base.depth + 1 if base else 1)
-    result = tensors.derive(it, [source], place, keep_form=keeping, op=op)
+    result = tensors.derive(it, [source, *others], place, keep_form=keeping, op=op)
     result.shape = shaping.plain(kind, name, module, source)
     return result
 
