@@ -34,7 +34,9 @@ _COUNT = re.compile(r"count|num(_|$)|^n(_|$)|size|length|samples|tokens|correct|
 def _outlives(event: Accumulate) -> bool:
     counted = event.tensor.loss is None and bool(_COUNT.search(event.tensor.hint))
     live = bool(event.tensor.roots) and not event.tensor.parameter and not counted
-    return event.outlives and event.within == "loop" and live
+    # What unseen code made of a tensor may be a plain number.
+    unseen = event.tensor.loss is None and event.tensor.attribute == "unseen"
+    return event.outlives and event.within == "loop" and live and not unseen
 
 
 def _value(event: Accumulate) -> str:

@@ -9,7 +9,7 @@ from gradlint.facts import relations
 from gradlint.facts.events import Construct, OptimizerStep, Run, SchedulerStep, walk
 from gradlint.facts.handed import handed
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.values import Instance, Scheduler, Value, number
+from gradlint.facts.values import Instance, Scheduler, Unknown, Value, number
 from gradlint.options import Options
 
 
@@ -41,7 +41,7 @@ def _judged(facts: TrainingFacts, run: Run, scheduler: Scheduler) -> bool:
     run returns.
     """
     if run.managed:
-        return run.name.endswith(".configure_optimizers")
+        return run.name.endswith(".configure_optimizers") and not isinstance(run.result, Unknown)
     steps = [e for other in facts.runs for e in walk(other.tree) if isinstance(e, OptimizerStep)]
     if not any(e.optimizer is scheduler.optimizer for e in steps):
         return False

@@ -199,7 +199,7 @@ def _written_into(it: Interpreter, base: Expr, owner: Tensor, value: Value, at: 
         _written_into(it, base.base, owner, value, at)
     elif isinstance(base, code.Name) and isinstance(value, (Tensor, Unknown)):
         whole = expressions.evaluate(it, base)
-        if isinstance(whole, Tensor) and not whole.parameter and not whole.attribute:
+        if isinstance(whole, Tensor) and not whole.parameter and whole.attribute in ("", "unseen"):
             blank = not whole.roots and not whole.mystery and not whole.cuts
             parts = [value] if blank else [whole, value]
             made = tensors.derive(it, parts, it.place(at), keep_form=blank, hint=base.name)

@@ -241,6 +241,7 @@ def unseen(
             # What an unseen callee does with a detached input nobody knows.
             result.mystery = result.mystery or (not result.roots and not (callee is None and tensors.numbers(inside)))
             result.sources = ()
+            result.attribute = "unseen"
         return result
     if criterion_like(callee):
         return Tensor(mystery=True, loss=callee, hint="loss", place=place)

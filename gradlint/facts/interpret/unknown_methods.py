@@ -91,7 +91,10 @@ def unknown(it: Interpreter, call: MethodCall[Unknown]) -> Value:
     if kind == "module" and not _calls_quietly(name):
         inside = [*arguments, *keywords.values()]
         if name not in ("save_pretrained", "save", "log", "generate"):
-            return forward.unseen(it, receiver, inside, {}, place)
+            found = forward.unseen(it, receiver, inside, {}, place)
+            if not loss_like(Unknown(name)):
+                found.attribute = "unseen"
+            return found
     held = tuple(part for part in receiver.touched if role(part) in ("optimizer", "scheduler", "scaler"))
     if held:
         # Whoever was given an optimizer may step or clear it in any of its methods.
