@@ -349,7 +349,8 @@ class Tensor(Value):
     `mystery` is True if something unknown went in, so that empty roots prove nothing. `form` is what the last operation
     made of it. `made` holds, under `weight`, the factory or initialiser that a fresh tensor or own parameter got its
     values from. `sources` are the tensors of its graph that it was computed from, and the containers they came in.
-    `dtype` is its element type where that is certain, empty elsewhere; `shape` what is known of its sizes.
+    `dtype` is its element type where that is certain, empty elsewhere; `shape` what is known of its sizes. `optional`:
+    it may be None, on another path or as what unseen code gave.
     """
 
     roots: frozenset[Value] = frozenset()
@@ -370,6 +371,7 @@ class Tensor(Value):
     sources: tuple[Value, ...] = ()
     dtype: str = ""
     shape: Shape | None = None
+    optional: bool = False
 
     @property
     def attached(self) -> bool:
@@ -517,7 +519,11 @@ def merge(values: Iterable[Value | None]) -> Value:
             if all(option is not other for other in distinct):
                 distinct.append(option)
     if len(distinct) > 1:
-        distinct = [v for v in distinct if not (isinstance(v, Constant) and v.value is None)] or [NONE]
+        known = [v for v in distinct if not (isinstance(v, Constant) and v.value is None)] or [NONE]
+        for tensor in known if len(known) < len(distinct) else ():
+            if isinstance(tensor, Tensor):
+                tensor.optional = True
+        distinct = known
     if len(distinct) == 1:
         return distinct[0]
     if not distinct:
@@ -526,7 +532,9 @@ def merge(values: Iterable[Value | None]) -> Value:
         return distinct[0]
     tensors = [v for v in distinct if isinstance(v, Tensor)]
     if tensors and all(isinstance(v, Tensor) or number(v) is not None for v in distinct):
-        return join_tensors(tensors)
+        joined = join_tensors(tensors)
+        joined.optional = any(tensor.optional for tensor in tensors)
+        return joined
     if all(isinstance(v, Unknown) for v in distinct):
         first = distinct[0]
         assert isinstance(first, Unknown)

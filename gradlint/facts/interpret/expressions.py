@@ -296,7 +296,7 @@ def _compare(it: Interpreter, expr: code.Compare) -> Value:
             return Constant(op in ("is not", "!="))
         if op in ("is", "is not", "==", "!=") and isinstance(left, External) and isinstance(right, External):
             return Constant((left.name == right.name) is (op in ("is", "==")))
-        if op in ("is", "is not") and isinstance(right, Constant) and right.value is None and _stored(left):
+        if op in ("is", "is not") and isinstance(right, Constant) and right.value is None and _tensor(left):
             return Constant(op == "is not")
         if op in ("is", "is not") and isinstance(right, Constant) and right.value is None and _surely_object(left):
             return Constant(op == "is not", default=True)
@@ -317,14 +317,11 @@ def _outcome(it: Interpreter, values: list[Value], op: str, origin: str) -> Valu
     return tensors.cut(it, tensors.derive(it, attached, place), "non-differentiable comparison", place)
 
 
-def _stored(value: Value) -> bool:
-    """Whether a value is the parameter of a layer whose arguments say that it has it."""
-    return (
-        isinstance(value, Tensor)
-        and value.parameter
-        and isinstance(value.owner, Layer)
-        and value.attribute in ("weight", "bias")
-    )
+def _tensor(value: Value) -> bool:
+    """Whether a value surely is a tensor: of the parameters, those that a layer's arguments say it has."""
+    if not isinstance(value, Tensor) or value.optional:
+        return False
+    return not value.parameter or (isinstance(value.owner, Layer) and value.attribute in ("weight", "bias"))
 
 
 def _surely_object(value: Value) -> bool:

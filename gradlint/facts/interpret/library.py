@@ -687,7 +687,7 @@ def _other(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords,
     if any(isinstance(part, Tensor) and (part.roots or part.cuts) for part in inside):
         result = tensors.derive(it, values, place, hint=last)
         result.mystery = result.mystery or not result.roots
-        result.chain = None
+        result.chain, result.optional = None, True
         return result
     return it.unknown(last, "call", (*escaping, *[p for p in inside if isinstance(p, Tensor)]))
 

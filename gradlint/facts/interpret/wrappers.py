@@ -34,8 +34,12 @@ def bound(it: Interpreter, node: code.Assign, value: Value) -> None:
         holder = it.scope.holder(inner) if inner is not None and inner not in targets else None
         if holder is not None and inner is not None and not it.branches:
             it.wrapped[id(holder.names), inner] = it.wrappers[id(value)]
-    elif isinstance(node.value, code.Attribute) and node.value.name == "module":
-        wrapper = it.wrappers.get(id(expressions.evaluate(it, node.value.base)))
+        return
+    # `raw = model.module if distributed else model`
+    ways = [node.value.body, node.value.orelse] if isinstance(node.value, code.Conditional) else [node.value]
+    inner_of = [way.base for way in ways if isinstance(way, code.Attribute) and way.name == "module"]
+    if inner_of:
+        wrapper = it.wrappers.get(id(expressions.evaluate(it, inner_of[0])))
         if wrapper is not None and not it.branches:
             it.wrapped.update({(id(it.scope.names), name): wrapper for name in targets})
 
