@@ -189,6 +189,9 @@ def _binary(it: Interpreter, expr: code.Binary) -> Value:
         return both
     if expr.op == "*" and isinstance(left, Collection):
         return _repeat(it, left, right, expr)
+    if expr.op == "-" and isinstance(left, Parameters):
+        # A set of parameters less some of them.
+        return Parameters(left.owners, whole=False)
     if isinstance(left, (Gradient,)) or isinstance(right, Gradient):
         return left if isinstance(left, Gradient) else right
     result = tensors.combine(it, expr.op, left, right, it.place(expr.at))
