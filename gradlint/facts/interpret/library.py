@@ -37,6 +37,7 @@ from gradlint.facts.values import (
     Context,
     Cut,
     External,
+    Form,
     FunctionValue,
     Gradient,
     Instance,
@@ -389,8 +390,12 @@ def _tensor_function(it: Interpreter, name: str, arguments: Arguments, keywords:
         return tensors.activation(it, name.rstrip("_"), first, place, argument(arguments, keywords, 1, "dim"))
     if name in ("cat", "concat", "stack", "hstack", "vstack", "concatenate"):
         joined = tensors.derive(it, [first], place)
-        if len(tensors.parts([first])) > 1:
+        joint = tensors.parts([first])
+        if len(joint) > 1:
             joined.chain = None
+        forms = [part.form for part in joint if isinstance(part, Tensor) and part.form is not None]
+        if forms and len(forms) == len(joint) and len({form.kind for form in forms}) == 1:
+            joined.form = Form(forms[0].kind, forms[0].place)
         return joined
     if isinstance(first, Tensor):
         return methods.call(it, first, name, arguments[1:], keywords, place, f"torch.{name}")
