@@ -78,7 +78,7 @@ def _layers(outcome: Outcome, colour: bool) -> Iterator[str]:
         absent = f"{'0' if layer.is_silent else '—':>7}"
         decades = absent if layer.decades is None else f"{layer.decades:+7.2f}"
         line = f"  {_label(layer):<{names}}  {_paint(f'{bar:<{BAR}}', tone, colour)}{decades}"
-        line += f"  {_gain(layer.gain):>7}  {_gain(None if layer.gain is None else layer.predicted):>9}"
+        line += f"  {_gain(layer.gain):>7}  {_gain(layer.predicted):>9}"
         if culprit is not None and layer.id == culprit.id:
             line += _paint("  ◀ smallest local gain", "confirmed", colour)
         yield line

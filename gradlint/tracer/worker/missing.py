@@ -161,6 +161,15 @@ def imported_by_user(problem: ModuleNotFoundError, places: Places) -> str:
     return found
 
 
+def missing_name(problem: BaseException | None) -> str:
+    """The package that is missing; where a script raises an error of its own about it, that of the first one."""
+    while problem is not None:
+        if isinstance(problem, ModuleNotFoundError) and problem.name:
+            return problem.name.split(".")[0]
+        problem = problem.__cause__ or problem.__context__
+    return ""
+
+
 def notebook_shell(taming: Taming) -> None:
     """A notebook saved as a script asks for its shell: give it an inert one, as the notebook itself would have."""
 

@@ -21,7 +21,7 @@ from typing import Any
 from .channel import Channel
 from .environment import environment
 from .isolation import isolate
-from .missing import imported_by_user
+from .missing import imported_by_user, missing_name
 from .places import Places, as_place
 from .stop import Stop, Stopper
 
@@ -227,7 +227,7 @@ class Session:
             traceback.print_exc()
             error = failures.classified(problem, self.places)
             if isinstance(problem, ModuleNotFoundError):
-                self.missing_module = imported_by_user(problem, self.places) or (problem.name or "").split(".")[0]
+                self.missing_module = imported_by_user(problem, self.places) or missing_name(problem)
             return error
         finally:
             os._exit = real_exit
