@@ -9,7 +9,7 @@ from gradlint.facts.events import OptimizerStep
 from gradlint.facts.holding import bases, related
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.sequence import straight
-from gradlint.facts.values import Optimizer, Place, Value
+from gradlint.facts.values import Optimizer, Place, Unknown, Value
 from gradlint.options import Options
 
 _RAISES = "building it raises an error"
@@ -21,7 +21,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     added = [call for call in facts.calls if call.name == "Optimizer.add_param_group" and call.arguments]
     for optimizer in facts.optimizers:
         later = {id(base) for call in added if call.receiver is optimizer for base in bases(call.arguments[0])}
-        own = [base for base in bases(optimizer) if id(base) not in later]
+        own = [base for base in bases(optimizer) if id(base) not in later and not _of_a_loop(base)]
         shared = next((a for i, a in enumerate(own) for b in own[i + 1 :] if related(a, b)), None)
         if shared is not None and optimizer.known and not optimizer.alternatives:
             yield _finding(facts, optimizer.place, shared, "one group", "another", _RAISES)
@@ -37,6 +37,11 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         if shared is not None:
             names = facts.name_of(first, "one optimizer"), facts.name_of(second, "another")
             yield _finding(facts, second.place, shared, *names, _TWICE)
+
+
+def _of_a_loop(base: Value) -> bool:
+    """Whether a base stands for another module in each round of the loop that collects them."""
+    return isinstance(base, Unknown) and base.origin == "item"
 
 
 def _stepped_together(facts: TrainingFacts) -> Iterator[tuple[Optimizer, Optimizer]]:

@@ -52,7 +52,7 @@ def _takes(optimizer: Optimizer, target: Value) -> bool:
     """Whether an optimizer holds, or may hold, what is freed whatever was frozen when it was built."""
     for part in _sets(optimizer):
         if isinstance(part, Parameters):
-            if not part.filtered and any(contains(owner, target) or contains(target, owner) for owner in part.owners):
+            if not part.filtered and any(_same(owner, target) for owner in part.owners):
                 return True
         elif isinstance(part, Tensor):
             if part.attribute != "*" and contains(target, part):
