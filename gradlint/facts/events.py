@@ -294,29 +294,37 @@ class Run:
 def walk(nodes: list[Node]) -> list[Event]:
     """All events of a tree in textual order."""
     found: list[Event] = []
+    _walk(nodes, found)
+    return found
+
+
+def _walk(nodes: list[Node], found: list[Event]) -> None:
     for node in nodes:
         if isinstance(node, Event):
             found.append(node)
         elif isinstance(node, Branch):
             for arm in node.arms:
-                found.extend(walk(arm))
+                _walk(arm, found)
         elif not isinstance(node, Exit):
-            found.extend(walk(node.body))
-    return found
+            _walk(node.body, found)
 
 
 def repeats(nodes: list[Node]) -> list[Repeat]:
     """All loops of a tree, outer ones before inner ones."""
     found: list[Repeat] = []
+    _repeats(nodes, found)
+    return found
+
+
+def _repeats(nodes: list[Node], found: list[Repeat]) -> None:
     for node in nodes:
         if isinstance(node, Repeat):
             found.append(node)
         if isinstance(node, Branch):
             for arm in node.arms:
-                found.extend(repeats(arm))
+                _repeats(arm, found)
         elif isinstance(node, (Repeat, Within, Call)):
-            found.extend(repeats(node.body))
-    return found
+            _repeats(node.body, found)
 
 
 __all__ = [

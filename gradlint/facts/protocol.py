@@ -99,40 +99,36 @@ class Machine(ABC):
 
 def pruned(nodes: list[Node], watches: tuple[type[Event], ...]) -> list[Node]:
     """A tree without the events nobody watches, and without what is empty then."""
-    kept: list[Node] = []
+    return [node for node, _ in _pruned(nodes, watches)]
+
+
+def _pruned(nodes: list[Node], watches: tuple[type[Event], ...]) -> list[tuple[Node, frozenset[str]]]:
+    """What is kept, each part with the kinds of exits in it, and `event` where it holds one."""
+    kept: list[tuple[Node, frozenset[str]]] = []
     for node in nodes:
         if isinstance(node, Event):
             if isinstance(node, watches):
-                kept.append(node)
+                kept.append((node, _EVENT))
         elif isinstance(node, Exit):
-            kept.append(node)
+            kept.append((node, frozenset((node.kind,))))
         elif isinstance(node, Branch):
-            arms = [pruned(arm, watches) for arm in node.arms]
-            if any(_exits(arm) != {"raise"} for arm in arms if arm):
-                kept.append(replace(node, arms=arms))
+            arms = [_pruned(arm, watches) for arm in node.arms]
+            exits = [frozenset().union(*(found for _, found in arm)) for arm in arms]
+            if any(found != {"raise"} for arm, found in zip(arms, exits, strict=True) if arm):
+                kept.append((replace(node, arms=[[n for n, _ in arm] for arm in arms]), frozenset().union(*exits)))
         else:
-            body = pruned(node.body, watches)
+            body = _pruned(node.body, watches)
             if isinstance(node, Call):
                 # What a callee does after its last event only brings it back to its caller.
-                while body and "event" not in _exits(body[-1:]):
+                while body and "event" not in body[-1][1]:
                     body.pop()
-            if body and _exits(body) - ({"continue", "break"} if isinstance(node, Repeat) else set()):
-                kept.append(replace(node, body=body))
+            found = frozenset().union(*(found for _, found in body))
+            if body and found - ({"continue", "break"} if isinstance(node, Repeat) else set()):
+                kept.append((replace(node, body=[n for n, _ in body]), found))
     return kept
 
 
-def _exits(nodes: list[Node]) -> set[str]:
-    """The kinds of exits in a pruned tree, and `event` where it holds one."""
-    found: set[str] = set()
-    for node in nodes:
-        if isinstance(node, Event):
-            found.add("event")
-        elif isinstance(node, Exit):
-            found.add(node.kind)
-        else:
-            for part in node.arms if isinstance(node, Branch) else [node.body]:
-                found |= _exits(part)
-    return found
+_EVENT = frozenset({"event"})
 
 
 @dataclass(slots=True)
