@@ -15,7 +15,9 @@ from gradlint.facts.values import (
     Instance,
     Layer,
     Mapping,
+    Optimizer,
     Tensor,
+    Unknown,
     Value,
     constant,
     is_module,
@@ -65,7 +67,17 @@ def parameters_of(module: Value) -> str:
 
 def in_optimizer(facts: TrainingFacts, value: Value) -> bool:
     """Whether an optimizer holds a module or parameter, or may hold it."""
-    return any(relations.overlap(value, optimizer) is not False for optimizer in facts.optimizers)
+    return any(
+        relations.overlap(value, optimizer) is not False
+        for optimizer in facts.optimizers
+        if not _of_unseen_model(optimizer)
+    )
+
+
+def _of_unseen_model(optimizer: Optimizer) -> bool:
+    """`def build_optimizer(model): return SGD(model.parameters())`: only what the model registers."""
+    held = relations.sources(optimizer)
+    return bool(held) and all(isinstance(owner, Unknown) and owner.origin == "parameter" for owner in held or ())
 
 
 def frozen(module: Value) -> bool:
