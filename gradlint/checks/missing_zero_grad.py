@@ -9,6 +9,7 @@ from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
 from gradlint.facts.events import (
     Backward,
+    Call,
     Construct,
     Escape,
     Event,
@@ -21,7 +22,7 @@ from gradlint.facts.events import (
     walk,
 )  # fmt: skip
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.protocol import Machine, State
+from gradlint.facts.protocol import Machine, State, nodes_around
 from gradlint.facts.training_step import repeated
 from gradlint.facts.values import Manager, Optimizer, Tensor, Unknown, Value
 from gradlint.options import Options
@@ -139,6 +140,17 @@ def _stepped(events: list[Event]) -> list[Value]:
     ]
 
 
+def _switched_off(facts: TrainingFacts, run: Run, step: Event) -> bool:
+    """Whether the function of a step clears where another caller wants it to: this one says that it does not."""
+    calls = [n for n in nodes_around(run.tree, step) if isinstance(n, Call) and n.function == step.function]
+    here = {event.place for event in walk(calls[-1].body if calls else run.tree)}
+    return any(
+        isinstance(event, ZeroGrad) and event.function == step.function and event.place not in here
+        for other in facts.runs
+        for event in walk(other.tree)
+    )
+
+
 def _judge(facts: TrainingFacts, run: Run, optimizer: Value, options: Options) -> Iterator[Finding]:
     if isinstance(optimizer, Optimizer) and (not optimizer.known or optimizer.closure):
         return
@@ -147,6 +159,8 @@ def _judge(facts: TrainingFacts, run: Run, optimizer: Value, options: Options) -
     for judgement in _Clearing(optimizer).run(repeated(facts, run)):
         by_hand = isinstance(judgement.origin, ManualUpdate)
         if judgement.verdict == "sure" or (judgement.verdict == "maybe" and options.strict):
+            if _switched_off(facts, run, judgement.origin):
+                continue
             place, stale = judgement.origin.place, judgement.bad[0].place
             values: dict[str, str | int | float] = {
                 "optimizer": facts.name_of(optimizer, "optimizer"),
