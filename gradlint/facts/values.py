@@ -575,6 +575,18 @@ def united(sets: Sequence[frozenset[Value]]) -> frozenset[Value]:
     return largest.union(*sets)
 
 
+def _one_chain(chains: list[Operation | None]) -> Operation | None:
+    """What was done on every way, or on one with dropout and on the others without: `if p > 0: x = dropout(x)`."""
+    kept: list[Operation | None] = []
+    for chain in chains:
+        while chain is not None and chain.kind == "dropout":
+            chain = chain.previous
+        kept.append(chain)
+    if any(chain is not kept[0] for chain in kept):
+        return None
+    return next((chain for chain in chains if chain is not kept[0]), kept[0])
+
+
 def join_tensors(tensors: list[Tensor]) -> Tensor:
     """A tensor that is one of several: reached parameters add up, a form or cut holds only if all agree."""
     first = tensors[0]
@@ -588,7 +600,7 @@ def join_tensors(tensors: list[Tensor]) -> Tensor:
         cuts=tuple(dict.fromkeys(c for t in tensors for c in t.cuts)) if all(t.cuts for t in tensors) else (),
         mystery=any(t.mystery for t in tensors),
         form=first.form if len(forms) == 1 else None,
-        chain=first.chain if all(t.chain is first.chain for t in tensors) else None,
+        chain=_one_chain([t.chain for t in tensors]),
         loss=first.loss if all(t.loss is first.loss for t in tensors) else None,
         hint=first.hint,
         state_of=next((t.state_of for t in tensors if t.state_of), None),
