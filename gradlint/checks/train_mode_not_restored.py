@@ -10,7 +10,7 @@ from gradlint.facts.evaluation import covers, mode_layers
 from gradlint.facts.events import Backward, Branch, Escape, Event, ModeSwitch, Node, walk
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State, nodes_around, repeats_around
-from gradlint.facts.values import Value
+from gradlint.facts.values import Layer, Value
 from gradlint.options import Options
 
 
@@ -22,6 +22,11 @@ class _Mode(Machine):
     def __init__(self, module: Value) -> None:
         super().__init__()
         self.module = module
+
+    def _is_part(self, root: Value) -> bool:
+        """Whether something trained is the module, or one of those that a container only keeps."""
+        keeps = isinstance(self.module, Layer) and self.module.name in ("ModuleDict", "ModuleList")
+        return root is self.module or (keeps and relations.lies_in(root, self.module))
 
     def on(self, state: State, event: Event) -> State:
         pending = state if isinstance(state, ModeSwitch) else None
@@ -37,7 +42,7 @@ class _Mode(Machine):
                 self.report(pending, "unsure", event)
                 return "unknown"
         elif isinstance(event, Backward) and pending is not None:
-            if event.tensor is not None and self.module in event.tensor.roots:
+            if event.tensor is not None and any(self._is_part(root) for root in event.tensor.roots):
                 self.report(pending, "bad", event)
         elif isinstance(event, Escape) and pending is not None and relations.takes(event, self.module):
             self.report(pending, "unsure", event)
