@@ -30,6 +30,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         query, key = (_through(part, _INSIDE) for part in product.inputs)
         if query is None or key is None or not (_plain(query) and _plain(key)):
             continue
+        if query.op == key.op == "leaf" and _of_matrices(facts, product):
+            # Two plain tables: how much of each row another one is, no attention over time or space.
+            continue
         dim = _size(query) or _size(key)
         if dim is not None and dim < options.integer("dim"):
             continue
@@ -57,6 +60,11 @@ def _through(formula: Formula, passed: frozenset[str]) -> Formula | None:
         else:
             formula = formula.inputs[0]
     return None
+
+
+def _of_matrices(facts: TrainingFacts, product: Formula) -> bool:
+    """Whether a product is `mm`, which takes no batch."""
+    return any(call.place == product.place and call.name in ("torch.mm", "Tensor.mm") for call in facts.calls)
 
 
 def _plain(formula: Formula) -> bool:
