@@ -52,6 +52,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     for training in (*_loops(facts), *_framework(facts, built)):
         roots = [root for root in _roots(training.loss) if root in training.called]
         missing = [f"`{facts.name_of(root, 'a module')}`" for root in roots if _forgotten(root, optimizers, events)]
+        missing += [f"`{facts.name_of(p, 'a Parameter')}`" for p in _parameters_left(training.loss, optimizers, events)]
         if not missing:
             missing = [part for root in roots for part in _parts_left(facts, training.loss, root, optimizers, events)]
         optimizer = _responsible(training)
@@ -123,6 +124,16 @@ def _parts_left(
                 return []
             left.setdefault(path.partition(".")[0])
     return [f"`{facts.name_of(root, 'a module')}.{name}`" for name in left]
+
+
+def _parameters_left(loss: Tensor, optimizers: list[Value], events: list[Event]) -> Iterator[Tensor]:
+    """Parameters that are no module's, as the weights of several losses, and that no optimizer was given."""
+    own = [r for r in loss.roots if isinstance(r, Tensor) and r.parameter and r.attribute != "leaf" and r.owner is None]
+    held = [coverage.leaves(optimizer) for optimizer in optimizers] if own else []
+    for parameter in own:
+        left = bool(held) and all(found is not None and parameter not in found for found in held)
+        if left and not any(_explains(event, parameter, events) for event in events):
+            yield parameter
 
 
 def _explains(event: Event, module: Value, events: list[Event]) -> bool:
