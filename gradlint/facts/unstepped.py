@@ -23,7 +23,7 @@ from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.training_step import repeated
 from gradlint.facts.uncalled import uncalled
-from gradlint.facts.values import Instance, Layer, Optimizer, Scheduler, Tensor
+from gradlint.facts.values import Instance, Layer, Optimizer, Scheduler, Tensor, Value
 
 
 @dataclass(slots=True, frozen=True)
@@ -73,8 +73,18 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
             reached = [e for e in inside if relations.reaches(e, optimizer)]
             if reached:
                 own = [e for e in reached if not any(relations.reaches(e, o) for o in stepped)]
+                if not own and any(_takes_over(o, optimizer) for o in stepped):
+                    continue
                 places.add(optimizer.place)
                 yield Unstepped(optimizer, (own or reached)[0], _scheduler(run, optimizer))
+
+
+def _takes_over(stepped: Value, optimizer: Optimizer) -> bool:
+    """Whether an optimizer that is stepped was built over the very same modules: the other one is out of use."""
+    if not isinstance(stepped, Optimizer):
+        return False
+    mine, theirs = relations.sources(optimizer), relations.sources(stepped)
+    return bool(mine) and theirs is not None and {id(value) for value in mine or ()} == {id(value) for value in theirs}
 
 
 def _of_frozen(facts: TrainingFacts, event: ManualUpdate) -> bool:
