@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
+from gradlint.facts import code, spelling
 from gradlint.facts.model import CallFact, TrainingFacts
 from gradlint.facts.values import Collection, Constant
 from gradlint.options import Options
@@ -24,6 +25,10 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             continue
         dim = call.argument(position, "dim")
         if dim is not None and not (isinstance(dim, Constant) and dim.value is None):
+            continue
+        node = spelling.expression_at(facts, call.place)
+        if isinstance(node, code.Call) and any(argument.star for argument in node.arguments):
+            # Another caller may spread a dimension out here.
             continue
         values: dict[str, str | int | float] = {"function": f"`{call.name.rpartition('.')[2]}`", "implicit": 0}
         yield Finding("softmax-without-dim", call.place.path, Range(*call.place.at), values)

@@ -28,7 +28,8 @@ _FUSED = {
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every logarithm in the loss path by what made its argument."""
-    seen = set()
+    # What a `torch.where` replaces was thought of.
+    seen = reach.under_where(facts)
     for calculation in reach.in_loss(facts, "log", "log2", "log10"):
         place = calculation.place
         form = _form(calculation.formula.inputs[0])

@@ -203,6 +203,8 @@ def _written_into(it: Interpreter, base: Expr, owner: Tensor, value: Value, at: 
             blank = not whole.roots and not whole.mystery and not whole.cuts
             parts = [value] if blank else [whole, value]
             made = tensors.derive(it, parts, it.place(at), keep_form=blank, hint=base.name)
+            if not blank:
+                ranges.operation(it, "masked_fill", [whole, Unknown("mask"), value], made, it.place(at))
             it.write(base.name, made)
 
 
