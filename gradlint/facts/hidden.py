@@ -29,11 +29,14 @@ _SAME_FOR_ALL = frozenset({"norm", "dropout", "pool", "reshape", "bias", "shift"
 
 @dataclass(frozen=True, slots=True)
 class HiddenWeight:
-    """A weight between two others, or a recurrent one. `starts` are the initialisers that set it; `units` its rows."""
+    """A weight between two others, or a recurrent one. `starts` are the initialisers that set it; `units` its rows;
+    `owner` is the layer, or the parameter itself.
+    """
 
     name: str
     units: int | None
     starts: tuple[Initialiser, ...]
+    owner: Value | None = None
 
 
 def hidden_weights(facts: TrainingFacts) -> Iterator[HiddenWeight]:
@@ -80,7 +83,7 @@ def _hidden(subject: Value, names: dict[int, str]) -> HiddenWeight:
     name = names.get(id(subject), "")
     if isinstance(subject, Tensor):
         found = started(subject.made or {}, "weight")
-        return HiddenWeight(subject.attribute or name, None, (found,) if found is not None else ())
+        return HiddenWeight(subject.attribute or name, None, (found,) if found is not None else (), subject)
     if not isinstance(subject, Layer):
         return HiddenWeight(name, None, ())
     units = integer(subject.argument(1, "out_features")) or integer(subject.argument(1, "out_channels"))
@@ -90,7 +93,7 @@ def _hidden(subject: Value, names: dict[int, str]) -> HiddenWeight:
     else:
         keys = ["weight"]
     starts = [started(subject.started, key) for key in keys]
-    return HiddenWeight(name or subject.name, units, tuple(found for found in starts if found is not None))
+    return HiddenWeight(name or subject.name, units, tuple(found for found in starts if found is not None), subject)
 
 
 def constant_of(found: Initialiser) -> float | None:
