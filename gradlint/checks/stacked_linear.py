@@ -81,7 +81,9 @@ def _neighbours(owner: Value, first: Operation, second: Operation) -> bool:
         if id(before) in held and id(after) in held:
             hit = part.cls.find("forward")
             body = getattr(getattr(hit[0], "node", None), "body", []) if hit else []
-            names = {getattr(node, "name", "") for node in code.walk(body) if not _outside(node, first, second)}
+            direct = {id(child) for _, child in modules.children(part)} >= {id(before), id(after)}
+            nodes = [node for node in code.walk(body) if not (direct and _outside(node, first, second))]
+            names = {getattr(node, "name", "") for node in nodes}
             return bool(body) and not names & _REARRANGE and not any(name and name.endswith("_") for name in names)
     return False
 

@@ -9,6 +9,7 @@ from gradlint.facts.code import Expr
 from gradlint.facts.events import Condition
 from gradlint.facts.interpret import expressions
 from gradlint.facts.values import (
+    NONE,
     Choice,
     Collection,
     Constant,
@@ -55,7 +56,7 @@ def _modulus(it: Interpreter, test: Expr) -> int | None:
 
 
 def narrowed(it: Interpreter, test: Expr) -> tuple[dict[str, Value], dict[str, Value]]:
-    """What local names can still stand for where `isinstance(name, kind)` holds, and where it fails."""
+    """What names can still stand for where `isinstance(name, kind)` or `name is None` holds, and where it fails."""
     if isinstance(test, code.Unary) and test.op == "not":
         holds, fails = narrowed(it, test.value)
         return fails, holds
@@ -64,6 +65,11 @@ def narrowed(it: Interpreter, test: Expr) -> tuple[dict[str, Value], dict[str, V
         for part in test.values:
             every = {**narrowed(it, part)[0], **every}
         return every, {}
+    if isinstance(test, code.Compare) and len(test.rest) == 1 and isinstance(test.left, code.Name):
+        op, right = test.rest[0]
+        if isinstance(right, code.Literal) and right.value is None and test.left.name in it.scope.names:
+            nothing: dict[str, Value] = {test.left.name: NONE}
+            return (nothing, {}) if op == "is" else ({}, nothing) if op == "is not" else ({}, {})
     if not isinstance(test, code.Call) or not isinstance(test.func, code.Name) or test.func.name != "isinstance":
         return {}, {}
     if len(test.arguments) != 2 or not isinstance(test.arguments[0].value, code.Name):
