@@ -86,7 +86,8 @@ def _framework(facts: TrainingFacts, built: list[Optimizer]) -> Iterator[_Traini
     """Lightning back-propagates what a training step returns, and steps what the module's class builds."""
     for run in automatic_steps(facts):
         loss = run.result.items.get("loss") if isinstance(run.result, Mapping) else run.result
-        if isinstance(loss, Tensor) and loss.place is not None:
+        configured = run.name.rpartition(".")[0] + ".configure_optimizers"
+        if isinstance(loss, Tensor) and loss.place is not None and any(r.name == configured for r in facts.runs):
             called = frozenset(e.module for e in walk(run.tree) if isinstance(e, Forward))
             yield _Training(loss, loss.place, called, list(built))
 
