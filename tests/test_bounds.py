@@ -10,11 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import libcst
 import pytest
 from conftest import Run
 
 from gradlint import replay
-from gradlint.facts import Project
+from gradlint.facts import Project, build
+from gradlint.facts.events import OptimizerStep, walk
 from gradlint.facts.interpret import interpreter
 from gradlint.facts.model import TrainingFacts
 from gradlint.source import Source, from_text, read
@@ -110,6 +112,80 @@ def test_deep_blocks_end() -> None:
     nested = "".join(f"{'    ' * (i + 1)}if x[{i}]:\n" for i in range(60))
     facts = _facts(f"{HEAD}def f(x, opt):\n{nested}{'    ' * 61}opt.step()\n")
     assert [run.name for run in facts.runs if run.tree] == ["f"]
+
+
+AFTER = "model = nn.Linear(1, 1)\nopt = torch.optim.Adam(model.parameters(), lr=0.5)\n"
+LONG = {
+    "ladder": "if x == 0:\n    y = 0\n" + "".join(f"elif x == {i}:\n    y = {i}\n" for i in range(1, 1_000)),
+    "sum": "y = " + " + ".join(["x"] * 5_000) + "\n",
+    "test": "y = " + " and ".join(["x"] * 5_000) + "\n",
+    "calls": "y = x" + ".f(1)" * 3_000 + "\n",
+    "attributes": "y = x" + ".f" * 3_000 + "\n",
+    "parentheses": "y = " + "(" * 150 + "x" + ")" * 150 + "\n",
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_long_statements_hide_nothing_after_them(text: str) -> None:
+    facts = _facts(f"{HEAD}x = input()\n{text}{AFTER}")
+    assert [optimizer.kind for optimizer in facts.optimizers] == ["torch.optim.Adam"]
+
+
+def test_checks_go_through_long_statements(project: Path, gradlint: Run) -> None:
+    for name, text in LONG.items():
+        loop = "for b in [torch.randn(8, 1)] * 100:\n    model(b).sum().backward()\n    opt.step()\n"
+        (project / f"{name}.py").write_text(f"{HEAD}x = input()\n{text}{AFTER}{loop}")
+    result = gradlint("--output-format", "concise")
+    assert result.stderr == ""
+    assert result.stdout.count("GL101") == len(LONG)
+
+
+def test_every_arm_of_a_long_ladder_is_gone_through() -> None:
+    arms = "".join(f"    {'el' if i else ''}if mode == {i}:\n        opt.step()\n" for i in range(1_000))
+    facts = _facts(f"{HEAD}def train(mode, opt):\n{arms}")
+    steps = [event for run in facts.runs for event in walk(run.tree) if isinstance(event, OptimizerStep)]
+    assert [step.place.at[0] for step in steps] == list(range(5, 5 + 2_000, 2))
+
+
+def test_of_a_long_file_only_what_trains_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[int] = []
+    original = libcst.parse_module
+
+    def parse(text: str) -> libcst.Module:
+        parsed.append(text.count("\n"))
+        return original(text)
+
+    monkeypatch.setattr(build.cst, "parse_module", parse)
+    plain = "".join(f"def get_{i}(x):\n    if x:\n        return {i}\n    return x\n\n\n" for i in range(8_000))
+    loops = _functions(20)
+    facts = _facts(plain + loops + plain[: plain.index("def get_500(")])
+    assert len(facts.optimizers) == 20
+    assert sum(parsed) <= loops.count("\n") + 20
+
+
+def test_a_function_of_many_branches_ends_at_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreter, "STEPS", (500, 0))
+    # An arm takes three steps: the test, the statement in it, and its call.
+    arms = "".join(f"    if mode == {i}: opt.step()\n" for i in range(10_000))
+    facts = _facts(f"{HEAD}def f(opt, mode):\n{arms}{AFTER}")
+    assert [note.partition(" for ")[0] for note in facts.bounded] == [
+        "train.py:170: more than 500 steps to interpret; what follows counts as unknown"
+    ]
+    assert len(facts.optimizers) == 1
+
+
+def test_the_rest_of_a_costly_loop_is_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every pair is a run of its own while that is cheap; a grid of settings costs no more than a few of them."""
+    text = f"{HEAD}def fit(model, data, b):\n"
+    text += "    opt = torch.optim.SGD(model.parameters(), lr=0.1)\n    for x in data:\n        opt.step()\n"
+    text += f"for a in {list(range(10))}:\n    for b in {list(range(10))}:\n        fit(nn.Linear(1, 1), data, b)\n"
+    assert _steps(text, monkeypatch, 10_000) == 100
+    assert 4 <= _steps(text, monkeypatch, 20) <= 12
+
+
+def _steps(text: str, monkeypatch: pytest.MonkeyPatch, unrolled: int) -> int:
+    monkeypatch.setattr(interpreter, "UNROLLED", unrolled)
+    return sum(isinstance(event, OptimizerStep) for event in walk(_facts(text).runs[0].tree))
 
 
 def test_the_bound_on_steps_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

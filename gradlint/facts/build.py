@@ -18,6 +18,9 @@ from gradlint.errors import SourceError
 from gradlint.facts import code, positions
 from gradlint.facts.code import Expr, Span, Stmt
 
+LADDER = 100
+"""Arms of `if … elif …` that are told apart by their tests."""
+
 
 def build(text: str, path: str) -> code.Program:
     """Lower every statement of a file. Raises SourceError with line and column where the text is not Python."""
@@ -319,7 +322,8 @@ class _Lowering:
         return [code.Augmented(target, op, value, self._lines.span(twin))]
 
     def branch(self, node: cst.If, twin: ast.If) -> list[Stmt]:
-        # An elif ladder is a right spine: unroll it, so that a thousand arms need no thousand frames.
+        # An elif ladder is a right spine: unroll it, so that a thousand arms need no thousand frames. A long one is
+        # read as a choice between its arms that no test decides.
         ladder: list[tuple[Expr, list[Stmt], Span]] = []
         rest: list[Stmt] = []
         current: Any = node
@@ -332,6 +336,9 @@ class _Lowering:
             if current.orelse is not None:
                 rest = self.suite(current.orelse.body, twin.orelse)
             break
+        if len(ladder) > LADDER:
+            tests = code.Other("tests", [test for test, _, _ in ladder])
+            return [code.Match(tests, [*(body for _, body, _ in ladder), rest], ladder[0][2])]
         for test, body, at in reversed(ladder):
             rest = [code.If(test, body, rest, at)]
         return rest

@@ -1,7 +1,8 @@
 """Long tables of constants, cut out before LibCST sees them: nothing in them can be a model, an optimizer or a setting.
 
-A display of more than `TABLE` items, or a string of more than `STRING` characters, is read as None. Without this a file
-with a 5 MB literal costs a minute and gigabytes; the bound is far above any list of layers or options.
+A display of more than `TABLE` items, a string of more than `STRING` characters, or a chain of more than `CHAIN` calls
+or operations, is read as None. Without this a file with a 5 MB literal costs a minute and gigabytes, and a chain costs
+by the square of its length; the bounds are far above any list of layers or options.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import ast
 
 TABLE = 2_000
 STRING = 20_000
+CHAIN = 400
 LONG_FILE = 60_000
-"""Characters below which a file is not searched."""
+"""Characters below which a file is not searched, if it has no such line either:"""
+LONG_LINE = 1_000
 
 
 def shrink(tree: ast.Module, text: str, lines: list[str]) -> list[str]:
     """`lines` with every long table replaced by None on its first line; the nodes of `tree` are replaced alike."""
-    if len(text) < LONG_FILE:
+    if len(text) < LONG_FILE and max(map(len, lines), default=0) < LONG_LINE:
         return lines
     finder = _Finder()
     finder.visit(tree)
@@ -50,6 +53,13 @@ class _Finder(ast.NodeTransformer):
 
 
 def _long(node: ast.AST) -> bool:
+    links = 0
+    link = node
+    while isinstance(link, (ast.BinOp, ast.Call, ast.Attribute, ast.Subscript)):
+        links += 1
+        link = link.left if isinstance(link, ast.BinOp) else link.func if isinstance(link, ast.Call) else link.value
+    if links > CHAIN:
+        return True
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         return len(node.elts) > TABLE
     if isinstance(node, ast.Dict):
