@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import random
 import sys
 import types
@@ -102,6 +103,7 @@ def _undisturbed(patches: Patches, folder: Path) -> Iterator[None]:
     main, path, threads = sys.modules["__main__"], list(sys.path), torch.get_num_threads()
     state, python_state, kind = torch.get_rng_state(), random.getstate(), torch.get_default_dtype()
     torch.set_num_threads(1)
+    gc.freeze()
     sys.path.insert(0, str(folder))
     try:
         with warnings.catch_warnings():
@@ -109,6 +111,7 @@ def _undisturbed(patches: Patches, folder: Path) -> Iterator[None]:
             yield
     finally:
         patches.undo()
+        gc.unfreeze()
         torch.backends.cuda.enable_flash_sdp(True)
         torch.backends.cuda.enable_mem_efficient_sdp(True)
         sys.modules["__main__"], sys.path[:] = main, path

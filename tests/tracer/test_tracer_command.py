@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -58,8 +58,8 @@ def test_json_of_a_clean_script(capsys: Capture) -> None:
 def test_refuted_findings_and_the_gate(capsys: Capture, fail_on: str, code: int) -> None:
     wrong = claim("saturating-stack", CLEAN, "nn.Tanh()")
 
-    def lint(script: str) -> Static:
-        assert script == str(CLEAN)
+    def lint(scripts: Sequence[str]) -> Static:
+        assert list(scripts) == [str(CLEAN)]
         return Static([wrong], Catalog().rules)
 
     assert main([str(CLEAN), *PYTHON, "--fail-on", fail_on, "--quiet"], lint=lint) == code

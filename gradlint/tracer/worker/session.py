@@ -6,6 +6,7 @@ The request is a JSON file that the parent wrote; its keys are described in `gra
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import platform
@@ -203,6 +204,8 @@ class Session:
 
         os._exit = leave  # type: ignore[assignment]
         self.script_started = time.monotonic()
+        # Nothing that exists before the script can hold a graph of its; the search for holders then skips it.
+        gc.freeze()
         try:
             if request["setup"]:
                 runpy.run_path(request["setup"], run_name="gradlint_setup")
