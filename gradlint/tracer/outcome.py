@@ -12,7 +12,7 @@ from gradlint.report import shown
 from gradlint.tracer.evidence import Evidence, real_path
 from gradlint.tracer.graph import TraceGraph
 from gradlint.tracer.schema import TraceRecord
-from gradlint.tracer.verdicts import NO_OPTIONS, attach, observe
+from gradlint.tracer.verdicts import NO_OPTIONS, attach, observe, said_by
 
 RULE = Callable[[str], RuleSpec | None]
 """A rule by name; None if it is not selected."""
@@ -76,13 +76,12 @@ def join(
 ) -> Outcome:
     """Verdicts for the static findings, and the tracer's own findings as diagnostics, in the order of printing.
 
-    A confirmed warning becomes an error with high confidence. A trace-only finding in the file of a static one of
-    the same family, unless that was refuted, would say the same thing twice and is left out; so is one that rests on
-    something that the trace made up.
+    A confirmed warning becomes an error with high confidence. A trace-only finding in the file of a static one
+    that says the same, unless that was refuted, is left out; so is one that rests on something that the trace made up.
     """
     judged = [_raised(diagnostic) for diagnostic in attach(static, record, options)]
     taken = {
-        (real_path(item.filename), item.code[:3])
+        (real_path(item.filename), item.name)
         for item in judged
         if item.verdict is not None and item.verdict.verdict != "refuted"
     }
@@ -92,7 +91,7 @@ def join(
         spec = rule(finding.rule)
         if observation.verdict.verdict != "confirmed" or spec is None or not accepts(finding):
             continue
-        if (real_path(finding.path), spec.code[:3]) in taken:
+        if any((real_path(finding.path), name) in taken for name in said_by(spec.name)):
             continue
         own.append(
             Diagnostic(

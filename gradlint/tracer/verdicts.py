@@ -12,7 +12,7 @@ Only dimensionless quantities decide, so a verdict does not depend on the scale 
 `DEPENDS_ON` what its decision rests on: "data" (the values of the data), "loop" (what the script's own loop did, and in
 which order), "loss" (the script's own loss). Its verdicts become inconclusive where the trace had to invent that. A
 module that needs to see more than the first OptimizerSteps names it with `AWAITS` (see
-`gradlint.tracer.run.TraceOptions`).
+`gradlint.tracer.run.TraceOptions`). A rule of the tracer's own names with `SAID_BY` the static rules that say the same.
 """
 
 from __future__ import annotations
@@ -85,6 +85,12 @@ def awaited(rules: Iterable[str]) -> frozenset[str]:
     """What a trace has to wait for beyond its OptimizerSteps, to judge findings of these rules."""
     known = _modules()
     return frozenset(event for rule in rules if rule in known for event in getattr(known[rule], "AWAITS", ()))
+
+
+def said_by(rule: str) -> frozenset[str]:
+    """Static rules whose finding in the same file makes one of this trace-only rule a repetition."""
+    found: frozenset[str] = getattr(_modules()[rule], "SAID_BY", frozenset())
+    return found
 
 
 def trace_only_rules() -> frozenset[str]:

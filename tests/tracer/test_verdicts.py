@@ -16,7 +16,7 @@ from tracing import FIXTURES, trace, trace_in_child
 from gradlint.catalog import Catalog
 from gradlint.diagnostics import Diagnostic, Range, Severity, Verdict
 from gradlint.tracer.schema import TraceRecord
-from gradlint.tracer.verdicts import attach, awaited, observe, rules_with_verdict, trace_only_rules
+from gradlint.tracer.verdicts import attach, awaited, observe, rules_with_verdict, said_by, trace_only_rules
 
 CASES = [
     (folder.name, form, kind, expected)
@@ -101,3 +101,5 @@ def test_every_rule_that_promises_a_measurement_has_one() -> None:
     rules = Catalog().rules
     assert rules_with_verdict() == {name for name, spec in rules.items() if spec.static and spec.trace}
     assert trace_only_rules() == {name for name, spec in rules.items() if not spec.static}
+    for rule in trace_only_rules():
+        assert said_by(rule) <= {name for name, spec in rules.items() if spec.static and spec.trace}

@@ -9,6 +9,7 @@ from gradlint.tracer.answers import confirmed
 from gradlint.tracer.evidence import Evidence
 from gradlint.tracer.observation import Observation, observation
 
+SAID_BY = frozenset({"relu-on-output"})
 DEPENDS_ON = frozenset({"data"})
 UNIT = "share of units with zero slope for the whole batch"
 THRESHOLD = 0.5

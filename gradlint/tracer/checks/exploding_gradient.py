@@ -13,6 +13,7 @@ from gradlint.tracer.observation import Observation, observation
 from gradlint.tracer.schema import Node
 from gradlint.tracer.vanishing import UNIT, describe
 
+SAID_BY = frozenset({"init-scale", "init-activation-mismatch", "rnn-without-clipping", "high-learning-rate"})
 NAME = "exploding-gradient"
 DECADES = 3.0
 JUMP = 1.0

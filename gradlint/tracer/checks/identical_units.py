@@ -9,6 +9,7 @@ from gradlint.tracer.evidence import Evidence
 from gradlint.tracer.observation import Observation, observation
 from gradlint.tracer.symmetry import SHARE, identical_units, rows_alike
 
+SAID_BY = frozenset({"constant-init"})
 UNIT = "share of identical rows in a weight gradient"
 
 

@@ -8,6 +8,7 @@ from gradlint.tracer.curvature import exceeds_curvature, judge_step_length, rais
 from gradlint.tracer.evidence import Evidence
 from gradlint.tracer.observation import Observation, observation
 
+SAID_BY = frozenset({"high-learning-rate"})
 DEPENDS_ON = frozenset({"data"})
 
 

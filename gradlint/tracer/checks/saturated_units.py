@@ -9,6 +9,7 @@ from gradlint.tracer.answers import confirmed
 from gradlint.tracer.evidence import Evidence
 from gradlint.tracer.observation import Observation, observation
 
+SAID_BY = frozenset({"saturating-stack", "init-scale", "init-activation-mismatch", "unnormalised-input"})
 DEPENDS_ON = frozenset({"data"})
 UNIT = "share of outputs with a slope below a thousandth of the largest"
 THRESHOLD = 0.5

@@ -9,6 +9,18 @@ from gradlint.tracer.evidence import Evidence, elements
 from gradlint.tracer.observation import Observation, observation
 from gradlint.tracer.schema import Parameter
 
+SAID_BY = frozenset(
+    {
+        "unused-layer",
+        "detached-loss",
+        "no-grad-training-forward",
+        "non-differentiable-op",
+        "numpy-in-forward",
+        "module-created-in-forward",
+        "parameter-replaced-after-optimizer",
+        "optimizer-parameter-mismatch",
+    }
+)
 DEPENDS_ON = frozenset({"loss"})
 UNIT = "share of the trainable parameters that no backward reached"
 

@@ -12,6 +12,16 @@ from gradlint.tracer.observation import Observation, observation
 from gradlint.tracer.schema import Node, Parameter
 from gradlint.tracer.vanishing import UNIT, describe
 
+SAID_BY = frozenset(
+    {
+        "saturating-stack",
+        "deep-plain-stack",
+        "default-init-deep",
+        "init-scale",
+        "init-activation-mismatch",
+        "vanilla-rnn-long-sequence",
+    }
+)
 DECADES = 4.0
 SLOW = -6.0
 SLOW_UNIT = "log10 of update/weight ratio over the largest layer's"
