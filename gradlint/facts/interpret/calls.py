@@ -310,7 +310,7 @@ def enter(
         function, arguments = FunctionValue(node, function.scope, arguments[0], function.owner), arguments[1:]
     if len(it.frames) > DEPTH or it.fuel <= 0 or [frame.node for frame in it.frames].count(node) >= _recursion(node):
         return unseen(it, arguments, keywords, place, function.name, None)
-    if _decorated(node, "abstractmethod"):
+    if isinstance(node, code.Function) and _decorated(node, "abstractmethod") and _is_stub(node):
         # What a subclass does there nobody sees.
         return unseen(it, arguments, keywords, place, function.name, None)
     scope = Scope(function.scope.path, "function", function.scope)
@@ -349,6 +349,10 @@ def enter(
     if frame.generates and not _decorated(node, "contextmanager"):
         return Collection("list", [], open=True, element=merge(frame.returns))
     return merge([*frame.returns] if ended is not None else [*frame.returns, NONE])
+
+
+def _is_stub(node: code.Function) -> bool:
+    return all(isinstance(statement, code.Jump) for statement in node.body)
 
 
 def _decorated(node: code.Function | code.Lambda, name: str) -> bool:
