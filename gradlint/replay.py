@@ -71,8 +71,7 @@ def stamp(folders: tuple[str, ...] = ()) -> int:
 
 
 def find(arguments: list[str]) -> tuple[str, str, int] | None:
-    """What the same run printed on stdout and stderr and ended with, if nothing has changed since; None to do the work.
-    """
+    """What the same run printed on stdout and stderr and ended with; None if something has changed since."""
     if not may_replay(arguments):
         return None
     folder = cache_folder(arguments)
