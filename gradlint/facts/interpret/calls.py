@@ -347,6 +347,9 @@ def enter(
     if not frame.returns:
         return NONE
     if frame.generates and not _decorated(node, "contextmanager"):
+        if any(isinstance(part, Tensor) and part.roots for part in tensors.parts(frame.returns)):
+            # A graph that is made between two rounds of the loop that draws from it.
+            return it.unknown(last_name(name), "call")
         return Collection("list", [], open=True, element=merge(frame.returns))
     return merge([*frame.returns] if ended is not None else [*frame.returns, NONE])
 
