@@ -11,6 +11,7 @@ from gradlint.facts.lightning import manual
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
 from gradlint.facts.values import (
+    Choice,
     Collection,
     Constant,
     Mapping,
@@ -92,8 +93,10 @@ def _scheduled(value: Value | None, cadence: str | None) -> Iterator[tuple[Sched
 def _cadence(run: Run, event: SchedulerStep, scheduler: Scheduler) -> tuple[str, Repeat] | None:
     """`batch` or `epoch`, and the epoch loop; None where the loops cannot be told apart."""
     around = repeats_around(run.tree, event)
-    steps = [e for e in walk(run.tree) if isinstance(e, OptimizerStep) and e.optimizer is scheduler.optimizer]
-    if len(steps) != 1 or not around:
+    held = scheduler.optimizer
+    ways = (held, *held.options) if isinstance(held, Choice) else (held,)
+    steps = [e for e in walk(run.tree) if isinstance(e, OptimizerStep) and any(e.optimizer is one for one in ways)]
+    if len({step.place for step in steps}) != 1 or not around:
         return None
     loops = repeats_around(run.tree, steps[0])
     if len(loops) < 2 or loops[: len(around)] != around:

@@ -9,7 +9,7 @@ from gradlint.facts import relations
 from gradlint.facts.events import Construct, OptimizerStep, Run, SchedulerStep, walk
 from gradlint.facts.handed import handed
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.values import Instance, Scheduler, Unknown, Value, number
+from gradlint.facts.values import Choice, Instance, Scheduler, Unknown, Value, number
 from gradlint.options import Options
 
 
@@ -43,7 +43,8 @@ def _judged(facts: TrainingFacts, run: Run, scheduler: Scheduler) -> bool:
     if run.managed:
         return run.name.endswith(".configure_optimizers") and not isinstance(run.result, Unknown)
     steps = [e for other in facts.runs for e in walk(other.tree) if isinstance(e, OptimizerStep)]
-    if not any(e.optimizer is scheduler.optimizer for e in steps):
+    ways = scheduler.optimizer.options if isinstance(scheduler.optimizer, Choice) else ()
+    if not any(e.optimizer is one for e in steps for one in (scheduler.optimizer, *ways)):
         return False
     return not any(
         write.value is scheduler and isinstance(write.owner, Instance) and write.owner.assumed for write in facts.writes
