@@ -86,8 +86,17 @@ def _framework(facts: TrainingFacts, built: list[Optimizer]) -> Iterator[_Traini
     """Lightning back-propagates what a training step returns, and steps what the module's class builds."""
     for run in automatic_steps(facts):
         loss = run.result.items.get("loss") if isinstance(run.result, Mapping) else run.result
-        configured = run.name.rpartition(".")[0] + ".configure_optimizers"
-        if isinstance(loss, Tensor) and loss.place is not None and any(r.name == configured for r in facts.runs):
+        owner = run.name.rpartition(".")[0]
+        configured = [r for r in facts.runs if r.name == f"{owner}.configure_optimizers"]
+        own = [e.value for r in configured for e in walk(r.tree) if isinstance(e, Construct)]
+        # `self.parameters()` is everything that is registered.
+        everything = any(
+            isinstance(source, Instance) and source.name == owner
+            for optimizer in own
+            if isinstance(optimizer, Optimizer)
+            for source in relations.sources(optimizer) or []
+        )
+        if isinstance(loss, Tensor) and loss.place is not None and configured and not everything:
             called = frozenset(e.module for e in walk(run.tree) if isinstance(e, Forward))
             yield _Training(loss, loss.place, called, list(built))
 

@@ -192,6 +192,9 @@ def _of_tensor(it: Interpreter, value: Tensor, name: str, expr: code.Attribute) 
         return part
     if name in SHAPING:
         return tensors.derive(it, [value], it.place(expr.at), keep_form=True, hint=value.hint)
+    if value.parameter:
+        # What own code keeps on a parameter: `p.grad_sample`.
+        return it.unknown(name, "attribute")
     part = tensors.derive(it, [value], it.place(expr.at), hint=name)
     part.chain = None
     part.loss = External(name) if name.endswith("loss") else None
