@@ -10,6 +10,7 @@ from gradlint.tracer.schema import LossCall
 
 DEPENDS_ON = frozenset({"loss"})
 UNIT = "width of the range of the loss's input"
+RATIO_UNIT = "gradient as written over the one on logits"
 
 
 def judge(evidence: Evidence, claim: Claim) -> Verdict:
@@ -26,7 +27,7 @@ def _of_call(loss: LossCall) -> Verdict:
     cost = "" if ratio is None else f"; the gradient is {ratio:.2g} of the one on logits"
     if came_from(loss, "Sigmoid", "Softmax"):
         told = f"the loss receives a sigmoid's output in [{seen['minimum']:.2g}, {seen['maximum']:.2g}]"
-        return confirmed(told + cost, width, UNIT, 1.0)
+        return confirmed(told + cost, ratio, RATIO_UNIT, 1.0)
     if seen["in_unit_interval"]:
         return inconclusive("all inputs of the loss lie in [0, 1], but no sigmoid made them", width, UNIT, 1.0)
     return refuted("the loss receives values outside [0, 1]", width, UNIT, 1.0)
