@@ -17,6 +17,7 @@ from gradlint.facts.interpret import (
     modules,
     shaping,
     tensors,
+    training_functions,
     wrappers,
 )
 from gradlint.facts.interpret.frame import Frame
@@ -87,7 +88,7 @@ def _call(it: Interpreter, expr: code.Call, discarded: bool) -> Value:
     hint = expressions.text_of(func)
     _hand_over(it, callee.name if isinstance(callee, External) else hint, arguments, keywords)
     if isinstance(callee, Choice):
-        optimizer_class = library.one_class(callee)
+        optimizer_class = training_functions.one_class(callee)
         if optimizer_class is not None:
             return apply(it, optimizer_class, arguments, keywords, place, hint, discarded)
         return each(it, callee, lambda option: apply(it, option, arguments, keywords, place, hint, discarded), place)
@@ -528,7 +529,8 @@ def _local_optimizer(
     it: Interpreter, instance: Instance, arguments: list[Value], keywords: dict[str, Value], place: Place
 ) -> Value:
     """An optimizer class of the project: stepped and cleared like torch's."""
-    found = library.optimizer(it, f"{instance.cls.scope.path}:{instance.name}", arguments, keywords, place, known=False)
+    name = f"{instance.cls.scope.path}:{instance.name}"
+    found = training_functions.optimizer(it, name, arguments, keywords, place, known=False)
     hit = instance.cls.find("step")
     if hit is not None and isinstance(hit[0], FunctionValue):
         found.closure = any(p.name == "closure" and p.default is None and not p.star for p in hit[0].node.parameters)

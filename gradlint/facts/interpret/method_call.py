@@ -1,14 +1,21 @@
-"""One call of a method, as the handlers of its receiver see it."""
+"""One call, as the handlers of what is called see it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gradlint.facts.values import Place, Value
 
+if TYPE_CHECKING:
+    from gradlint.facts.interpret.interpreter import Interpreter
+
 Arguments = list[Value]
 Keywords = dict[str, Value]
+Handler = Callable[["Interpreter", str, Arguments, Keywords, Place], Value]
+"""What an installed function does: given its full name, and where it is called."""
+
 R = TypeVar("R", bound=Value, covariant=True)
 
 
