@@ -192,6 +192,36 @@ def test_another_selection_of_rules_needs_no_parse(project: Path, gradlint: Run)
     assert "GL101" in gradlint("train.py", "--output-format", "concise").stdout
 
 
+def test_findings_across_files_follow_every_change_of_the_other_file(project: Path, gradlint: Run) -> None:
+    """The result of a file is kept with the contents of all that it was linked with, of files that were missing too."""
+    step = "    for x, y in loader:\n        criterion(model(x), y).backward()\n        opt.step()\n"
+    faulty = f"def train(model, loader, opt, criterion):\n{step}"
+    script = project / "main.py"
+    script.write_text(
+        "import torch\nfrom helper import train\n\n"
+        "model = torch.nn.Linear(4, 2)\n"
+        "data = [(torch.randn(8, 4), torch.randint(0, 2, (8,)))] * 100\n"
+        "train(model, data, torch.optim.SGD(model.parameters(), lr=0.1), torch.nn.CrossEntropyLoss())\n"
+    )
+    helper, package = project / "helper.py", project / "helper"
+    package.mkdir()
+    changes = [
+        (helper, faulty, ["helper.py:4"]),
+        (helper, faulty.replace("opt.step()", "opt.step()\n        opt.zero_grad()"), []),
+        (helper, f"\n{faulty}", ["helper.py:5"]),
+        (helper, None, []),
+        (package / "__init__.py", faulty, ["helper/__init__.py:4"]),
+    ]
+    for path, text, expected in changes:
+        if text is None:
+            path.unlink()
+        else:
+            path.write_text(text)
+        for _ in range(2):
+            shown = gradlint("main.py", "--select", "GL101", "--output-format", "concise", "-q").stdout
+            assert [line.rpartition(": GL101")[0].rpartition(":")[0] for line in shown.splitlines()] == expected
+
+
 def test_crashes_and_failures_are_never_remembered(marked: Path, gradlint: Run) -> None:
     (marked / "a.py").write_text("import torch\n# CRASH\n")
     settle()
