@@ -70,6 +70,7 @@ class _Feeding(Machine):
         self.others = others
         self.meals: dict[int, Meal] = {}
         self.reached: dict[int, bool | None] = {}
+        self.serves: dict[int, bool] = {}
         self.rounds = {loop.number for loop in repeats(tree) if self._whole(loop)}
 
     def _whole(self, loop: Repeat) -> bool:
@@ -87,7 +88,10 @@ class _Feeding(Machine):
         return bool(held) and all(relations.within(module, target) for module in held or ())
 
     def _serves_another(self, event: Backward) -> bool:
-        return self._reaches(event) is None and any(relations.reaches(event, other) for other in self.others)
+        if id(event) not in self.serves:
+            unsure = self._reaches(event) is None
+            self.serves[id(event)] = unsure and any(relations.reaches(event, other) for other in self.others)
+        return self.serves[id(event)]
 
     def on(self, state: State, event: Event) -> State:
         assert isinstance(state, _Gradients)

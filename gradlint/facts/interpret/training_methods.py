@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
 
 
+ALTERNATIVES = 2
+"""Optimizers that a scaler may hold and that are told apart: each one doubles the paths."""
+
+
 def _step(
     it: Interpreter, optimizer: Value, arguments: Arguments, keywords: Keywords, place: Place, via: Value | None = None
 ) -> Value:
@@ -107,7 +111,7 @@ def scaler(it: Interpreter, call: MethodCall[Value]) -> Value:
     """A method of a GradScaler."""
     receiver = call.receiver
     first = call.arguments[0] if call.arguments else None
-    if call.name in ("step", "unscale_") and isinstance(first, Choice):
+    if call.name in ("step", "unscale_") and isinstance(first, Choice) and len(first.options) <= ALTERNATIVES:
         return calls.each(it, first, lambda one: scaler(it, replace(call, arguments=[one])), call.place)
     if call.name == "scale" and first is not None:
         scaled = tensors.derive(it, [first], call.place)
