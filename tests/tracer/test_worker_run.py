@@ -263,7 +263,7 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
 
 
 def test_a_timeout_after_a_step_still_gives_the_step(tmp_path: Path) -> None:
-    record = run(tmp_path, MODEL + "step()\ntime.sleep(1000)\n", timeout=20.0, cold=True)
+    record = run(tmp_path, MODEL + "step()\ntime.sleep(1000)\n", timeout=20.0)
     assert record["steps"] == 1
     assert record["error"] is not None
     assert record["error"]["kind"] == "timeout"
