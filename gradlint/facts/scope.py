@@ -55,8 +55,8 @@ class Scope:
     def get(self, name: str) -> Value | None:
         """What `name` is bound to here; an import or a top-level definition of another file is run only now."""
         found = self.names.get(name)
-        # `try: import x` with `except ImportError: x = None`: both arms are noted, and None gives way. An import that is
-        # run can leave another to be run: a package that hands on what its modules define.
+        # `try: import x` with `except ImportError: x = None`: both arms are noted, and None gives way. An import that
+        # is run can leave another to be run: a package that hands on what its modules define.
         while name in self.lazy and (found is None or (isinstance(found, Constant) and found.value is None)):
             self.lazy.pop(name)()
             found = self.names.get(name)
