@@ -262,15 +262,15 @@ def test_closed_pipe(marked: Path) -> None:
 def test_lines_in_messages_about_notebooks_are_counted_in_their_cell(gradlint: Run, project: Path) -> None:
     """A line of the joined text would lead nowhere; one of another cell names it."""
     cells = [
-        ["import torch\n", "from torch import nn\n", "model = nn.Linear(3, 2)\n"],
+        ["import torch\n", "from torch import nn\n", "model, head = nn.Linear(3, 4), nn.Linear(4, 2)\n"],
         ["optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"],
         [
             "for x, y in batches:\n",
-            "    loss = nn.functional.cross_entropy(model(x), y)\n",
+            "    loss = nn.functional.cross_entropy(head(model(x)), y)\n",
             "    loss.backward()\n",
             "    optimizer.step()\n",
         ],
-        ["other = torch.optim.SGD(model.parameters(), lr=0.1)\n"],
+        ["other = torch.optim.SGD(head.parameters(), lr=0.1)\n"],
     ]
     notebook = {"nbformat": 4, "cells": [{"cell_type": "code", "source": lines} for lines in cells]}
     (project / "n.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
