@@ -9,7 +9,6 @@ from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
 from gradlint.facts.events import (
     Backward,
-    Call,
     Construct,
     Escape,
     Event,
@@ -22,9 +21,10 @@ from gradlint.facts.events import (
     walk,
 )  # fmt: skip
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.protocol import Machine, State, nodes_around
+from gradlint.facts.moving import cleared_for_others, stepped, updated
+from gradlint.facts.protocol import Machine, State
 from gradlint.facts.training_step import repeated
-from gradlint.facts.values import Manager, Optimizer, Tensor, Unknown, Value
+from gradlint.facts.values import Optimizer, Unknown, Value
 from gradlint.options import Options
 
 
@@ -54,7 +54,7 @@ class _Clearing(Machine):
 
     def on(self, state: State, event: Event) -> State:
         used = state if isinstance(state, _Used) else None
-        if _updated(event) is self.optimizer:
+        if updated(event) is self.optimizer:
             if used is not None and used.stale is not None:
                 self.report(used.step, "bad", used.stale)
             return _Used(event)
@@ -119,36 +119,8 @@ class _Clearing(Machine):
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every optimizer that a run steps, and what it updates by hand."""
     for run in facts.runs:
-        for optimizer in _stepped(walk(run.tree)):
+        for optimizer in stepped(walk(run.tree)):
             yield from _judge(facts, run, optimizer, options)
-
-
-def _updated(event: Event) -> Value | None:
-    """The optimizer that is stepped, or the module or parameter that an update by hand moves along its gradient."""
-    if isinstance(event, OptimizerStep):
-        return event.optimizer
-    if not isinstance(event, ManualUpdate) or not event.gradient or event.rebinds:
-        return None
-    target = event.target
-    return target.owner if isinstance(target, Tensor) and target.owner is not None else target
-
-
-def _stepped(events: list[Event]) -> list[Value]:
-    stepped = dict.fromkeys(value for value in map(_updated, events) if value is not None)
-    return [
-        o for o in stepped if not isinstance(o, Manager) and not (isinstance(o, Optimizer) and o.managed == "deepspeed")
-    ]
-
-
-def _switched_off(facts: TrainingFacts, run: Run, step: Event) -> bool:
-    """Whether the function of a step clears where another caller wants it to: this one says that it does not."""
-    calls = [n for n in nodes_around(run.tree, step) if isinstance(n, Call) and n.function == step.function]
-    here = {event.place for event in walk(calls[-1].body if calls else run.tree)}
-    return any(
-        isinstance(event, ZeroGrad) and event.function == step.function and event.place not in here
-        for other in facts.runs
-        for event in walk(other.tree)
-    )
 
 
 def _judge(facts: TrainingFacts, run: Run, optimizer: Value, options: Options) -> Iterator[Finding]:
@@ -159,7 +131,7 @@ def _judge(facts: TrainingFacts, run: Run, optimizer: Value, options: Options) -
     for judgement in _Clearing(optimizer).run(repeated(facts, run)):
         by_hand = isinstance(judgement.origin, ManualUpdate)
         if judgement.verdict == "sure" or (judgement.verdict == "maybe" and options.strict):
-            if _switched_off(facts, run, judgement.origin):
+            if cleared_for_others(facts, run, judgement.origin):
                 continue
             place, stale = judgement.origin.place, judgement.bad[0].place
             values: dict[str, str | int | float] = {

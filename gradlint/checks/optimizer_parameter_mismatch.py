@@ -10,22 +10,16 @@ from gradlint.facts import coverage, relations
 from gradlint.facts.events import (
     Backward,
     Construct,
-    Escape,
     Event,
     Forward,
-    Freeze,
-    GradEdit,
-    LoadSnapshot,
-    ManualUpdate,
-    ModeSwitch,
     OptimizerStep,
-    Rebind,
     repeats,
     walk,
 )  # fmt: skip
 from gradlint.facts.interpret import modules, tensors
 from gradlint.facts.lightning import automatic_steps
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.spared import spared
 from gradlint.facts.values import Choice, Instance, Layer, Mapping, Optimizer, Place, Tensor, Value
 from gradlint.options import Options
 
@@ -109,7 +103,7 @@ def _forgotten(module: Value, optimizers: list[Value], events: list[Event]) -> b
     """Whether no optimizer holds a module and nothing says that this is meant."""
     if not all(relations.apart(module, optimizer) for optimizer in optimizers):
         return False
-    return not any(_explains(event, module, events) for event in events)
+    return not any(spared(event, module, events) for event in events)
 
 
 def _parts_left(
@@ -130,7 +124,7 @@ def _parts_left(
     left: dict[str, None] = {}
     for path, part in modules.paths(root):
         if part in reached and part not in held and isinstance(part, Layer) and relations.has_parameters(part):
-            if any(_explains(event, part, events) for event in events):
+            if any(spared(event, part, events) for event in events):
                 return []
             left.setdefault(path.partition(".")[0])
     return [f"`{facts.name_of(root, 'a module')}.{name}`" for name in left]
@@ -142,33 +136,8 @@ def _parameters_left(loss: Tensor, optimizers: list[Value], events: list[Event])
     held = [coverage.leaves(optimizer) for optimizer in optimizers] if own else []
     for parameter in own:
         left = bool(held) and all(found is not None and parameter not in found for found in held)
-        if left and not any(_explains(event, parameter, events) for event in events):
+        if left and not any(spared(event, parameter, events) for event in events):
             yield parameter
-
-
-def _explains(event: Event, module: Value, events: list[Event]) -> bool:
-    """Frozen, kept in evaluation mode, updated by hand, loaded, put in for another one, or handed to unseen code."""
-    if isinstance(event, Freeze):
-        return event.trainable is not True and relations.overlap(event.target, module) is not False
-    if isinstance(event, ModeSwitch):
-        return event.training is False and relations.within(module, event.module) and not _trained(event, events)
-    if isinstance(event, (ManualUpdate, GradEdit)):
-        return relations.overlap(event.target, module) is not False
-    if isinstance(event, LoadSnapshot):
-        return relations.within(module, event.module)
-    if isinstance(event, Rebind):
-        return event.new is module or event.owner is module
-    return isinstance(event, Escape) and any(
-        relations.holds(value, module) or relations.within(module, value) for value in event.values
-    )
-
-
-def _trained(evaluated: ModeSwitch, events: list[Event]) -> bool:
-    """Whether what is put into evaluation mode is put back into train mode by the same name or a part of it."""
-    return any(
-        isinstance(e, ModeSwitch) and e.training is True and relations.within(e.module, evaluated.module)
-        for e in events
-    )
 
 
 def _responsible(training: _Training) -> Optimizer | None:

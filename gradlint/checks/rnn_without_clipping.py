@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import code, relations
-from gradlint.facts.clipping import stepped
+from gradlint.facts.clipping import may_clip, stepped, touches
 from gradlint.facts.events import (
     Backward,
-    ClipGrad,
     Escape,
     Event,
-    GradEdit,
     ManualUpdate,
     OptimizerStep,
     Repeat,
@@ -26,7 +23,6 @@ from gradlint.facts.frameworks import MANAGERS
 from gradlint.facts.frozen import frozen
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State, repeats_around
-from gradlint.facts.roles import role
 from gradlint.facts.through_time import recurrent
 from gradlint.facts.updates import updates
 from gradlint.facts.values import Layer, Optimizer, Place, Tensor, Value, is_module
@@ -36,7 +32,6 @@ _BOUNDED = frozenset({"LBFGS", "Rprop", "Muon"})
 """Optimizers of torch whose step does not grow with the gradient, or that search for its length."""
 _MAY_CONFIGURE = frozenset({"gradient_clip_val", "plugins", "callbacks", "strategy", "**"})
 """Arguments of Lightning's Trainer that clip, or may."""
-_MAY_CLIP = re.compile(r"clip|clamp|hook|rescale|grad", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -68,16 +63,9 @@ class _Unclipped(Machine):
         by_hand = isinstance(event, ManualUpdate) and event.gradient and _updated(event) is self.optimizer
         if by_hand or (isinstance(event, OptimizerStep) and event.optimizer is self.optimizer):
             self.report(event, "bad" if state.touched is None else "unsure", state.touched or state.backward)
-        elif isinstance(event, Escape) and _touches(event, self.optimizer):
+        elif isinstance(event, Escape) and touches(event, self.optimizer):
             return _Full(state.backward, state.layer, event)
         return state
-
-
-def _touches(event: Escape, optimizer: Value) -> bool:
-    concerned = ("module", "parameters", "optimizer")
-    return relations.takes(event, optimizer) or any(
-        role(value) in concerned and relations.overlap(value, optimizer) is not False for value in event.values
-    )
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
@@ -86,7 +74,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     for run in facts.runs if facts.recurrences else []:
         for optimizer in (*stepped(run), *_by_hand(run)):
             plain = is_module(optimizer) or (isinstance(optimizer, Optimizer) and _plain(facts, optimizer))
-            if not plain or _clipped(facts, run, optimizer):
+            if not plain or may_clip(facts, run, optimizer):
                 continue
             through = _through(facts, run, optimizer, options.integer("steps"))
             for judgement in _Unclipped(optimizer, through).run(run.tree) if through else []:
@@ -120,7 +108,7 @@ def _unconfigured(facts: TrainingFacts, least: int) -> Iterator[Finding]:
         for layer in recurrent(facts, update.loss, loops, least) if update.run.managed == "lightning" else ():
             for optimizer in facts.optimizers:
                 held = relations.overlap(layer, optimizer) is True and not frozen(facts, layer)
-                if held and _plain(facts, optimizer) and not _clipped(facts, update.run, optimizer):
+                if held and _plain(facts, optimizer) and not may_clip(facts, update.run, optimizer):
                     yield _finding(facts, optimizer, layer, trainers[0].place)
                     return
 
@@ -153,18 +141,3 @@ def _through(facts: TrainingFacts, run: Run, optimizer: Value, least: int) -> di
                 if relations.overlap(layer, optimizer) is True and not frozen(facts, layer):
                     found.setdefault(id(event), layer)
     return found
-
-
-def _clipped(facts: TrainingFacts, run: Run, optimizer: Value) -> bool:
-    """Whether anything in sight clips, hooks or rewrites gradients of the optimizer, or may."""
-    owner = run.name.partition(".")[0]
-    for other in facts.runs:
-        near = other is run or other.name.partition(".")[0] == owner
-        for event in walk(other.tree):
-            if isinstance(event, (ClipGrad, GradEdit)):
-                answer = relations.overlap(event.target, optimizer)
-                if answer or (answer is None and near):
-                    return True
-            elif near and isinstance(event, Escape) and _MAY_CLIP.search(event.callee) and _touches(event, optimizer):
-                return True
-    return False

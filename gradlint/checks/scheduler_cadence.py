@@ -27,8 +27,7 @@ from gradlint.options import Options
 
 _LENGTHS = {
     "CosineAnnealingLR": (1, "T_max"), "LinearLR": (3, "total_iters"), "PolynomialLR": (1, "total_iters"),
-    "StepLR": (1, "step_size"),
-    "OneCycleLR": (2, "total_steps"), "MultiStepLR": (1, "milestones"),
+    "StepLR": (1, "step_size"), "OneCycleLR": (2, "total_steps"), "MultiStepLR": (1, "milestones"),
     "get_cosine_schedule_with_warmup": (2, "num_training_steps"),
     "get_linear_schedule_with_warmup": (2, "num_training_steps"),
     "get_polynomial_decay_schedule_with_warmup": (2, "num_training_steps"),

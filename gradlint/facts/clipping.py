@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from gradlint.facts.events import (
     Branch,
     Call,
     ClipGrad,
+    Escape,
     Event,
     Exit,
     GradEdit,
@@ -19,8 +21,12 @@ from gradlint.facts.events import (
     Run,
     walk,
 )  # fmt: skip
+from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Judgement, Machine
+from gradlint.facts.roles import role
 from gradlint.facts.values import Manager, Place, Value, number
+
+_MAY_CLIP = re.compile(r"clip|clamp|hook|rescale|grad", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,3 +109,26 @@ def misplaced(
         if bad and len(bad) == len(judgements) and clip.place not in seen:
             seen.add(clip.place)
             yield clip, concerned[0], bad[0]
+
+
+def touches(event: Escape, optimizer: Value) -> bool:
+    """Whether unseen code got hold of what an optimizer steps."""
+    concerned = ("module", "parameters", "optimizer")
+    return relations.takes(event, optimizer) or any(
+        role(value) in concerned and relations.overlap(value, optimizer) is not False for value in event.values
+    )
+
+
+def may_clip(facts: TrainingFacts, run: Run, optimizer: Value) -> bool:
+    """Whether anything in sight clips, hooks or rewrites gradients of the optimizer, or may."""
+    owner = run.name.partition(".")[0]
+    for other in facts.runs:
+        near = other is run or other.name.partition(".")[0] == owner
+        for event in walk(other.tree):
+            if isinstance(event, (ClipGrad, GradEdit)):
+                answer = relations.overlap(event.target, optimizer)
+                if answer or (answer is None and near):
+                    return True
+            elif near and isinstance(event, Escape) and _MAY_CLIP.search(event.callee) and touches(event, optimizer):
+                return True
+    return False
