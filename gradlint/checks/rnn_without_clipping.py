@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import code, relations
-from gradlint.facts.clipping import may_clip, stepped, touches
+from gradlint.facts.clipping import may_clip, touches
 from gradlint.facts.events import (
     Backward,
     Escape,
@@ -22,10 +22,11 @@ from gradlint.facts.events import (
 from gradlint.facts.frameworks import MANAGERS
 from gradlint.facts.frozen import frozen
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.moving import stepped, updated
 from gradlint.facts.protocol import Machine, State, repeats_around
 from gradlint.facts.through_time import recurrent
 from gradlint.facts.updates import updates
-from gradlint.facts.values import Layer, Optimizer, Place, Tensor, Value, is_module
+from gradlint.facts.values import Layer, Optimizer, Place, Value, is_module
 from gradlint.options import Options
 
 _BOUNDED = frozenset({"LBFGS", "Rprop", "Muon"})
@@ -60,8 +61,7 @@ class _Unclipped(Machine):
             return self.start
         if not isinstance(state, _Full):
             return state
-        by_hand = isinstance(event, ManualUpdate) and event.gradient and _updated(event) is self.optimizer
-        if by_hand or (isinstance(event, OptimizerStep) and event.optimizer is self.optimizer):
+        if updated(event) is self.optimizer:
             self.report(event, "bad" if state.touched is None else "unsure", state.touched or state.backward)
         elif isinstance(event, Escape) and touches(event, self.optimizer):
             return _Full(state.backward, state.layer, event)
@@ -72,7 +72,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every optimizer that a run steps after a Backward through a recurrent layer."""
     seen: set[Place] = set()
     for run in facts.runs if facts.recurrences else []:
-        for optimizer in (*stepped(run), *_by_hand(run)):
+        for optimizer in stepped(walk(run.tree)):
             plain = is_module(optimizer) or (isinstance(optimizer, Optimizer) and _plain(facts, optimizer))
             if not plain or may_clip(facts, run, optimizer):
                 continue
@@ -84,16 +84,6 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 seen.add(place)
                 yield _finding(facts, optimizer, through[id(judgement.bad[0])], place)
     yield from _unconfigured(facts, options.integer("steps"))
-
-
-def _by_hand(run: Run) -> list[Value]:
-    """The modules whose parameters a run changes by their gradients without an optimizer."""
-    found = [_updated(e) for e in walk(run.tree) if isinstance(e, ManualUpdate) and e.gradient]
-    return list(dict.fromkeys(module for module in found if module is not None and is_module(module)))
-
-
-def _updated(event: ManualUpdate) -> Value | None:
-    return event.target.owner if isinstance(event.target, Tensor) else None
 
 
 def _unconfigured(facts: TrainingFacts, least: int) -> Iterator[Finding]:

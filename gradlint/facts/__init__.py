@@ -1,9 +1,11 @@
 """The semantic model: what a training script is made of and in which order things happen.
 
-The contract ------------ Known: a value is known only if every path of the code that can be seen gives it. Names are
-followed through aliases, attributes, tuples, containers, factories, arguments of local functions and methods, closures
-and imported local modules. Constants come from literals; a default that a user can change from outside (argparse,
-dataclass, dict config, parameter default) is known as a number but decides no branch.
+The contract
+
+Known: a value is known only if every path of the code that can be seen gives it. Names are followed through aliases,
+attributes, tuples, containers, factories, arguments of local functions and methods, closures and imported local
+modules. Constants come from literals; a default that a user can change from outside (argparse, dataclass, dict config,
+parameter default) is known as a number but decides no branch.
 
 UNKNOWN: results of code that cannot be seen, and values nobody visibly passes. Such a value keeps its identity and its
 name; a parameter gets its role from the methods called on it. Unknown is never read as bad.
