@@ -10,20 +10,26 @@ from gradlint.facts.events import Backward, ModeSwitch, walk
 from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.modes import TrainMode
+from gradlint.facts.values import Place
 from gradlint.options import Options
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
-    """Judge the first call of the module in every evaluation loop."""
+    """Judge the first call of each module in every evaluation loop; what one loop forgets is one finding."""
+    forgotten: dict[int, list[tuple[Evaluation, Place]]] = {}
     for evaluation in evaluations(facts):
         if modules.mode_dependent(evaluation.module) is not True or _left_to_caller(facts, evaluation):
             continue
         for judgement in TrainMode(evaluation.module, evaluation.first).run(evaluation.run.tree):
             if judgement.verdict == "sure" or (judgement.verdict == "maybe" and options.strict):
-                place = judgement.origin.place
-                layers = mode_layers(evaluation.module) or ""
-                values = {"module": facts.name_of(evaluation.module, "model"), "layers": layers}
-                yield Finding("missing-eval-mode", place.path, Range(*place.at), values)
+                forgotten.setdefault(id(evaluation.block), []).append((evaluation, judgement.origin.place))
+    for found in forgotten.values():
+        names = list(dict.fromkeys(facts.name_of(evaluation.module, "model") for evaluation, _ in found))
+        layers = list(dict.fromkeys(mode_layers(evaluation.module) or "" for evaluation, _ in found))
+        _, place = found[0]
+        be = "is" if len(names) == 1 else "are"
+        values = {"modules": ", ".join(f"`{name}`" for name in names), "be": be, "layers": ", ".join(layers)}
+        yield Finding("missing-eval-mode", place.path, Range(*place.at), values)
 
 
 def _left_to_caller(facts: TrainingFacts, evaluation: Evaluation) -> bool:

@@ -164,11 +164,14 @@ def private(facts: TrainingFacts, optimizer: Optimizer) -> bool:
 
 
 def _numbers(value: Value | None) -> list[float]:
-    """A known number; of several that depend on a branch, the smallest where all are known; a list's own."""
+    """A known number; of several that depend on a branch, the smallest where all are known or a setting from outside
+    stands beside its default; a list's own.
+    """
     if isinstance(value, Choice):
-        found = [number(option) for option in value.options]
-        known = [item for item in found if item is not None]
-        return [min(known)] if len(known) == len(found) else []
+        known = [item for item in map(number, value.options) if item is not None]
+        fallback = any(isinstance(option, Constant) and option.default for option in value.options)
+        settings = [option for option in value.options if fallback and isinstance(option, Unknown)]
+        return [min(known)] if known and len(known) + len(settings) == len(value.options) else []
     if isinstance(value, Collection):
         return [item for part in value.items for item in _numbers(part)]
     found_one = number(value)

@@ -86,6 +86,13 @@ def key_of(value: Value) -> object:
     return value if is_module(value) and not isinstance(value, Choice) else constant(value)
 
 
+def _child(it: Interpreter, container: Layer, index: int, expr: code.Subscript) -> Value:
+    """A module of a container, known by its place there where it has no other name."""
+    child = container.children[index]
+    it.call_it(f"{text_of(expr.base)}[{text_of(expr.index[0])}]", child)
+    return child
+
+
 def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript) -> Value:
     if isinstance(base, Mapping) and len(keys) == 1 and is_module(keys[0]) and keys[0] in base.items:
         return base.items[keys[0]]
@@ -111,9 +118,9 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
         return merge(base.items) if base.items else it.unknown(last_name(text_of(expr.base)), "item")
     if isinstance(base, Layer):
         if isinstance(key, int) and -len(base.children) <= key < len(base.children) and base.complete:
-            return base.children[key]
+            return _child(it, base, key, expr)
         if isinstance(key, str) and key in base.names:
-            return base.children[base.names.index(key)]
+            return _child(it, base, base.names.index(key), expr)
         if isinstance(expr.index[0], code.Slice):
             return Layer(base.kind, [], {}, it.place(expr.at), list(base.children), list(base.names), complete=False)
         if base.children and all(isinstance(c, Layer) for c in base.children):

@@ -20,7 +20,7 @@ from gradlint.facts.interpret import (
 )
 from gradlint.facts.interpret.method_call import Arguments, Keywords, MethodCall
 from gradlint.facts.roles import last_name, loss_like, role
-from gradlint.facts.values import Constant, Place, Tensor, Unknown, Value
+from gradlint.facts.values import Constant, Place, Tensor, Unknown, Value, merge, number
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -85,7 +85,8 @@ def unknown(it: Interpreter, call: MethodCall[Unknown]) -> Value:
     if name in ("get", "pop") and arguments and isinstance(arguments[0], Constant):
         from gradlint.facts.interpret.attributes import part
 
-        return part(it, receiver, f"[{arguments[0].value!r}]", f"{receiver.hint}[{arguments[0].value!r}]")
+        found = part(it, receiver, f"[{arguments[0].value!r}]", f"{receiver.hint}[{arguments[0].value!r}]")
+        return _or_fallback(found, arguments[1] if len(arguments) > 1 else None)
     if kind == "module" and name in ("from_pretrained", "from_config", "load_from_checkpoint"):
         return it.unknown("model", "call")
     if kind == "module" and not _calls_quietly(name):
@@ -100,6 +101,14 @@ def unknown(it: Interpreter, call: MethodCall[Unknown]) -> Value:
         # Whoever was given an optimizer may step or clear it in any of its methods.
         it.emit(Escape(place, it.frame.function, held, hint))
     return calls.unseen(it, arguments, keywords, place, hint, receiver if kind else None)
+
+
+def _or_fallback(found: Value, fallback: Value | None) -> Value:
+    """`config.get("lr", 1e-3)` of a config read from a file: the number is what holds unless a user sets another."""
+    known = number(fallback)
+    if not known or not isinstance(found, Unknown) or not isinstance(fallback, Constant):
+        return found
+    return merge([found, Constant(fallback.value, default=True, place=fallback.place)])
 
 
 _QUIET = (
