@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import reach, spelling
-from gradlint.facts.formulas import Formula
+from gradlint.facts.formulas import EVERYTHING, Formula
 from gradlint.facts.model import TrainingFacts
 from gradlint.options import Options
 
@@ -24,8 +24,11 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             continue
         seen.add(place)
         point, argument = found
-        expression = spelling.spelled(facts, place, formula.op)
-        values = {"expression": expression, "point": point, "range": str(argument.interval)}
+        values = {
+            "expression": spelling.spelled(facts, place, formula.op),
+            "point": point,
+            "range": str(EVERYTHING if reach.signed(argument) else argument.interval),
+        }
         yield Finding("infinite-derivative-at-zero", place.path, Range(*place.at), values)
 
 
@@ -41,6 +44,8 @@ def _point(formula: Formula) -> tuple[str, Formula] | None:
         return ("0", divisor) if own and reach.zero(divisor) and reach.zero(argument) else None
     if formula.op == "**" and (formula.number is None or formula.number >= 1):
         return None
+    if reach.signed(argument) and (formula.op != "**" or (formula.number or 0.0) % 1):
+        return "0", argument
     # An inverse is infinite itself where its slope is: it takes more than an entry that may be 0.
     inverse = formula.op == "**" and (formula.number or 0.0) <= -1
     reached = reach.bounded_by_zero(argument) and reach.made_zero(argument, not inverse)

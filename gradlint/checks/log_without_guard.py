@@ -1,4 +1,4 @@
-"""GL706: the logarithm of a value that can be exactly 0."""
+"""GL706: the logarithm of a value that can be 0 or negative."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import reach, spelling
+from gradlint.facts.formulas import EVERYTHING
 from gradlint.facts.model import TrainingFacts
 from gradlint.options import Options
+
+_ZERO = "which can be 0: the loss is infinite there"
+_SIGNED = "the plain output of a layer: NaN wherever that is negative"
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
@@ -17,8 +21,13 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     for calculation in reach.in_loss(facts, "log", "log2", "log10"):
         place, formula = calculation.place, calculation.formula
         argument = formula.inputs[0]
-        if place in seen or place in guarded or not reach.zero(argument):
+        signed = reach.signed(argument)
+        if place in seen or place in guarded or not (signed or reach.zero(argument)):
             continue
         seen.add(place)
-        values = {"expression": spelling.spelled(facts, place, formula.op), "range": str(argument.interval)}
+        values = {
+            "expression": spelling.spelled(facts, place, formula.op),
+            "range": str(EVERYTHING if signed else argument.interval),
+            "problem": _SIGNED if signed else _ZERO,
+        }
         yield Finding("log-without-guard", place.path, Range(*place.at), values)

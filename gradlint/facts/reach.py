@@ -10,7 +10,7 @@ from gradlint.facts.formulas import Formula
 from gradlint.facts.interpret import precision
 from gradlint.facts.interpret.tensors import ancestry
 from gradlint.facts.model import Calculation, TrainingFacts
-from gradlint.facts.values import Place, Tensor, Value
+from gradlint.facts.values import Layer, Place, Tensor, Value
 
 _SIFTS = frozenset({"relu", "relu6", "hardtanh", "threshold", "std", "cdist"})
 """Their backward sends a plain 0 to entries that they made 0: what is infinite behind them stays there."""
@@ -89,6 +89,12 @@ def bounded_by_zero(formula: Formula) -> bool:
     if not (interval.known and interval.non_negative and interval.contains(0.0)):
         return False
     return precision.dtype_of(formula.value) != precision.NUMBER and not _replaced(formula)
+
+
+def signed(formula: Formula) -> bool:
+    """Whether a value is what a Linear layer or a convolution gave, which is negative for some inputs."""
+    made = formula.value.chain if isinstance(formula.value, Tensor) and not formula.inputs else None
+    return made is not None and made.kind in ("linear", "conv") and isinstance(made.subject, Layer)
 
 
 def made_zero(formula: Formula, entry: bool = True, depth: int = _DEPTH, among: bool = False) -> bool:
