@@ -78,7 +78,7 @@ def _number(value: float | None) -> float | str | None:
 
 
 def _written(value: float) -> str:
-    from gradlint.facts.signal import format_ratio
+    from gradlint.facts.magnitudes import format_ratio
 
     if value == 0.0 or 0.001 <= abs(value) < 100_000.0:
         return f"{value:.4g}"

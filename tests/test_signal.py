@@ -6,7 +6,9 @@ import math
 
 import pytest
 
-from gradlint.facts.signal import (
+from gradlint.facts.activations import gain_of, knows_activation, second_moment_of
+from gradlint.facts.magnitudes import format_decades, format_ratio
+from gradlint.facts.ops import (
     DEFAULT,
     Activation,
     Attention,
@@ -19,18 +21,9 @@ from gradlint.facts.signal import (
     Recurrent,
     Residual,
     Weight,
-    cross_entropy_start,
-    format_decades,
-    format_ratio,
-    gain_of,
-    gain_of_op,
-    knows_activation,
-    predict,
     recommended_gain,
-    second_moment_of,
-    time_decades,
-    time_factor,
 )
+from gradlint.facts.signal import cross_entropy_start, gain_of_op, predict, time_decades, time_factor
 
 HE = Init("kaiming_normal", nonlinearity="relu")
 XAVIER = Init("xavier_normal")

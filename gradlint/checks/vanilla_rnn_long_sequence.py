@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts import signal
+from gradlint.facts import magnitudes, ops, signal
 from gradlint.facts.model import Recurrence, TrainingFacts
 from gradlint.facts.values import Layer, constant, integer
 from gradlint.options import Options
@@ -28,7 +28,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         if decades is None or decades > _DECADES or place is None or place.path != facts.path or place in seen:
             continue
         seen.add(place)
-        ratio = signal.format_decades(decades)
+        ratio = magnitudes.format_decades(decades)
         values: dict[str, str | int] = {"layer": facts.name_of(layer, layer.name), "steps": steps, "ratio": ratio}
         yield Finding("vanilla-rnn-long-sequence", place.path, Range(*place.at), values)
 
@@ -42,11 +42,11 @@ def _steps(layer: Layer, uses: list[Recurrence]) -> int | None:
     return max([*rounds, fed + 1 if fed else 0], default=None)
 
 
-def _cell(layer: Layer, steps: int) -> signal.Recurrent:
+def _cell(layer: Layer, steps: int) -> ops.Recurrent:
     kind = constant(layer.argument(3, "nonlinearity"))
     name = "rnn_relu" if kind == "relu" else "rnn_tanh"
     inputs, hidden = integer(layer.argument(0, "input_size")), integer(layer.argument(1, "hidden_size"))
-    return signal.Recurrent(name, inputs, hidden, steps)
+    return ops.Recurrent(name, inputs, hidden, steps)
 
 
 def _set(layer: Layer) -> bool:

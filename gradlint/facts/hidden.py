@@ -74,7 +74,7 @@ def _weight(operation: Operation) -> Value | None:
 
 
 def _elementwise(kind: str) -> bool:
-    from gradlint.facts.signal import knows_activation
+    from gradlint.facts.activations import knows_activation
 
     return knows_activation(kind)
 

@@ -18,11 +18,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from gradlint.facts import signal
+from gradlint.facts import activations, magnitudes, signal
 from gradlint.facts.events import Escape, walk
 from gradlint.facts.interpret import modules
 from gradlint.facts.model import Stack, TrainingFacts
-from gradlint.facts.signal import Activation, Dropout, Init, Norm, Op, Pool, Residual, Weight
+from gradlint.facts.ops import (
+    WIDTH_IF_UNKNOWN,
+    Activation,
+    Dropout,
+    Init,
+    Norm,
+    Op,
+    Pool,
+    Residual,
+    Weight,
+)  # fmt: skip
 from gradlint.facts.torch_names import CONVOLUTIONS
 from gradlint.facts.values import (
     UNKNOWN_START,
@@ -115,8 +125,8 @@ class Diagnosis:
             "last": weights[-1].name,
             "layers": len(weights),
             "activation": self.run.activation,
-            "ratio": signal.format_decades(self.decades),
-            "fitted_ratio": signal.format_decades(self.fitted),
+            "ratio": magnitudes.format_decades(self.decades),
+            "fitted_ratio": magnitudes.format_decades(self.fitted),
             "fitted": fitting_name(self.run.activation),
         }
 
@@ -374,7 +384,7 @@ def op_of(operation: Operation, names: dict[int, str]) -> Op | None:
         )
     if kind == "pool":
         return _pool(layer)
-    if signal.knows_activation(kind):
+    if activations.knows_activation(kind):
         return Activation(kind, _slope(kind, layer))
     return None
 
@@ -634,7 +644,7 @@ def _word(value: Value) -> str:
 
 def times_fitting(weight: Weight, activation: str) -> tuple[float, int]:
     """Standard deviation of a weight over the one of the fitting initialiser, and its fan-in."""
-    inputs = weight.inputs or signal.WIDTH_IF_UNKNOWN
+    inputs = weight.inputs or WIDTH_IF_UNKNOWN
     outputs = weight.outputs or inputs
     fan_in = round(inputs * weight.taps / weight.groups)
     given = weight.init.variance(inputs, outputs, weight.taps, weight.groups)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 
-from gradlint.facts.signal import Activation, Dropout, Init, Norm, Op, Pool, Weight, gain_of_op, knows_activation
+from gradlint.facts.activations import knows_activation
+from gradlint.facts.ops import Activation, Dropout, Init, Norm, Op, Pool, Weight
+from gradlint.facts.signal import gain_of_op
 from gradlint.tracer.schema import Node, Parameter, Setting
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradlint.diagnostics import Verdict
-from gradlint.facts.signal import format_decades
+from gradlint.facts.magnitudes import format_decades
 from gradlint.tracer.answers import confirmed, inconclusive, refuted
 from gradlint.tracer.evidence import Claim, Evidence
 from gradlint.tracer.measure import Decay, decay

@@ -10,7 +10,8 @@ import math
 import pytest
 from tracing import trace
 
-from gradlint.facts.signal import DEFAULT, Activation, Init, Op, Weight, predict
+from gradlint.facts.ops import DEFAULT, Activation, Init, Op, Weight
+from gradlint.facts.signal import predict
 from gradlint.tracer.evidence import Evidence
 from gradlint.tracer.measure import Decay, decay
 

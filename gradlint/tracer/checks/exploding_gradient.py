@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from gradlint.facts.signal import format_decades
+from gradlint.facts.magnitudes import format_decades
 from gradlint.tracer.answers import confirmed
 from gradlint.tracer.evidence import Evidence, Step
 from gradlint.tracer.measure import decay, last_steps

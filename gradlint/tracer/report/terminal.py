@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from gradlint.diagnostics import Diagnostic
-from gradlint.facts.signal import format_decades
+from gradlint.facts.magnitudes import format_decades
 from gradlint.plain_diagnostic import measurement
 from gradlint.tracer.graph import Layer, TraceGraph
 from gradlint.tracer.outcome import Outcome
