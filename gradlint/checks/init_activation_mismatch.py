@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts import stacks
+from gradlint.facts import initialisation, stacks
 from gradlint.facts.model import TrainingFacts
 from gradlint.options import Options
 
@@ -17,5 +17,5 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             continue
         given = stacks.common_initialiser(found.run)
         if given is not None and abs(found.decades) >= options.number("decades"):
-            values = {**found.values(), "initialiser": f"`{stacks.spelled(given[0])}`"}
+            values = {**found.values(), "initialiser": f"`{initialisation.spelled(given[0])}`"}
             yield Finding("init-activation-mismatch", found.run.place.path, Range(*found.run.place.at), values)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts import stacks
+from gradlint.facts import initialisation, stacks
 from gradlint.facts.model import TrainingFacts
 from gradlint.options import Options
 
@@ -23,10 +23,10 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             continue
         seen.add(place)
         weight = found.run.weights[given[1]]
-        times, fan_in = stacks.times_fitting(weight, found.run.activation)
+        times, fan_in = initialisation.times_fitting(weight, found.run.activation)
         values = {
             **found.values(),
-            "initialiser": f"`{stacks.spelled(given[0])}`",
+            "initialiser": f"`{initialisation.spelled(given[0])}`",
             "layer": weight.name,
             "fan_in": fan_in,
             "times": f"{times:.2g}" if math.isfinite(times) else "many",

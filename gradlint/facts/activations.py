@@ -11,6 +11,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TypeAlias
 
+SATURATING = frozenset({"sigmoid", "tanh", "softsign", "hardsigmoid", "hardtanh", "logsigmoid"})
+"""Activations whose derivative falls to zero on both sides, or is small everywhere."""
+
 
 def gain_of(activation: str, q: float, slope: float | None = None) -> float | None:
     """E[phi'(sqrt(q) z)^2]: what the activation multiplies E[delta^2] by at pre-activations of second moment q."""

@@ -18,26 +18,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from gradlint.facts import activations, magnitudes, signal
+from gradlint.facts import magnitudes, signal
+from gradlint.facts.activations import SATURATING
 from gradlint.facts.events import Escape, walk
+from gradlint.facts.initialisation import fitted_ops, fitting_name, initialiser_of
 from gradlint.facts.interpret import modules
+from gradlint.facts.layer_ops import matrix_of, op_of
 from gradlint.facts.model import Stack, TrainingFacts
-from gradlint.facts.ops import (
-    WIDTH_IF_UNKNOWN,
-    Activation,
-    Dropout,
-    Init,
-    Norm,
-    Op,
-    Pool,
-    Residual,
-    Weight,
-)  # fmt: skip
-from gradlint.facts.torch_names import CONVOLUTIONS
+from gradlint.facts.ops import Activation, Norm, Op, Pool, Residual, Weight
 from gradlint.facts.values import (
-    UNKNOWN_START,
-    Collection,
-    Constant,
     FunctionValue,
     Initialiser,
     Instance,
@@ -46,15 +35,9 @@ from gradlint.facts.values import (
     Place,
     Tensor,
     Value,
-    constant,
-    integer,
     is_module,
-    number,
-    started,
 )  # fmt: skip
 
-SATURATING = frozenset({"sigmoid", "tanh", "softsign", "hardsigmoid", "hardtanh", "logsigmoid"})
-"""Activations whose derivative falls to zero on both sides, or is small everywhere."""
 _SCALELESS = frozenset({"relu", "leaky_relu", "prelu", "rrelu", "identity"})
 """Activations whose gain does not depend on the size of what goes in."""
 FITTED = 1.0
@@ -97,12 +80,12 @@ class Run:
     @property
     def fitted(self) -> float | None:
         """The same with the fitting initialiser of each activation and biases of zero."""
-        return norm_decades(_fitted(self.ops))
+        return norm_decades(fitted_ops(self.ops))
 
     @property
     def initialisers(self) -> list[Initialiser | None]:
         """How each weight was set, None as it was built."""
-        return [_initialiser(layer) for layer in self.layers]
+        return [initialiser_of(layer) for layer in self.layers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +293,7 @@ class _Builder:
     def _append(self, operation: Operation, op: Op) -> None:
         self.ops.append(op)
         if isinstance(op, Weight) and operation.subject is not None:
-            self.layers.append(_matrix(operation.subject))
+            self.layers.append(matrix_of(operation.subject))
 
     def _join(self, operation: Operation) -> None:
         """A residual path: plain, or through a shortcut that leaves the run at an earlier operation."""
@@ -364,240 +347,6 @@ def _with_ends(ops: list[Op]) -> list[Op]:
     return ops
 
 
-def _matrix(subject: Value) -> Value:
-    return subject.arguments[0] if isinstance(subject, Layer) and subject.kind == "transposed" else subject
-
-
-def op_of(operation: Operation, names: dict[int, str]) -> Op | None:
-    """One operation as `signal` knows it; None where its gain is not known."""
-    kind, subject = operation.kind, operation.subject
-    if kind in ("linear", "conv"):
-        return _weight(kind, subject, names)
-    layer = subject if isinstance(subject, Layer) else None
-    if kind == "norm":
-        return _norm(layer)
-    if kind == "dropout":
-        given = layer.argument(0, "p") if layer is not None else None
-        p = number(given) if given is not None else 0.5
-        return Dropout(
-            p if p is not None and 0.0 <= p < 1.0 and layer is not None and "Alpha" not in layer.name else 0.0
-        )
-    if kind == "pool":
-        return _pool(layer)
-    if activations.knows_activation(kind):
-        return Activation(kind, _slope(kind, layer))
-    return None
-
-
-def _weight(kind: str, subject: Value | None, names: dict[int, str]) -> Weight | None:
-    if isinstance(subject, Tensor) or (isinstance(subject, Layer) and subject.kind == "transposed"):
-        return _own_weight(subject, names)
-    if not isinstance(subject, Layer) or subject.name == "Bilinear":
-        return None
-    name = names.get(id(subject), subject.name)
-    bias = None if modules.biasless(subject) else init_of(started(subject.started, "bias"), Init())
-    init = init_of(subject.initialised)
-    if subject.name == "LazyLinear":
-        return Weight("linear", None, integer(subject.argument(0, "out_features")), init=init, bias=bias, name=name)
-    if kind == "linear":
-        widths = integer(subject.argument(0, "in_features")), integer(subject.argument(1, "out_features"))
-        return Weight("linear", *widths, init=init, bias=bias, name=name)
-    if subject.name not in CONVOLUTIONS:
-        return None
-    dimensions = int(subject.name[-2])
-    lazy = subject.name.startswith("Lazy")
-    taps = _taps(subject.argument(1 if lazy else 2, "kernel_size"), dimensions)
-    given = subject.argument(2 if lazy else 3, "stride")
-    stride = 1.0 if given is None else _taps(given, dimensions)
-    groups = subject.keywords.get("groups")
-    if taps is None or stride is None or (groups is not None and integer(groups) is None):
-        return None
-    inputs = None if lazy else integer(subject.argument(0, "in_channels"))
-    outputs = integer(subject.argument(0 if lazy else 1, "out_channels"))
-    way = "transposed" if "Transpose" in subject.name else "conv"
-    return Weight(way, inputs, outputs, taps, stride, integer(groups) or 1, init, bias, name)
-
-
-def _own_weight(subject: Value, names: dict[int, str]) -> Weight | None:
-    """A parameter that the script multiplies with: its shape is that of the factory that made it."""
-    matrix = _matrix(subject)
-    if not isinstance(matrix, Tensor) or matrix.made is None:
-        return None
-    shape = matrix.made.get("shape")
-    if not isinstance(shape, Initialiser):
-        return None
-    sizes = shape.arguments
-    if len(sizes) == 1 and isinstance(sizes[0], Collection):
-        sizes = sizes[0].items
-    if len(sizes) != 2:
-        return None
-    rows, columns = integer(sizes[0]), integer(sizes[1])
-    inputs, outputs = (columns, rows) if matrix is not subject else (rows, columns)
-    init = init_of(started(matrix.made, "weight"))
-    return Weight("linear", inputs, outputs, init=init, bias=None, name=names.get(id(matrix), matrix.hint))
-
-
-def _taps(value: Value | None, dimensions: int) -> float | None:
-    if isinstance(value, Collection):
-        sizes = [integer(item) for item in value.items]
-        return None if value.open or None in sizes else float(math.prod(size for size in sizes if size is not None))
-    size = integer(value)
-    return None if size is None else float(size) ** dimensions
-
-
-def _norm(layer: Layer | None) -> Norm | None:
-    if layer is None or layer.name == "LocalResponseNorm":
-        return None
-    name = layer.name.lower().replace("_", "")
-    kind = next((k for k in ("batch", "layer", "rms", "group", "instance") if k in name), None)
-    gamma = started(layer.started, "weight")
-    if kind is None:
-        return None
-    if gamma is None:
-        return Norm(kind)
-    scale = {"ones_": 1.0, "constant_": number(gamma.arguments[0]) if gamma.arguments else None}.get(gamma.kind)
-    return Norm(kind, scale) if scale else Norm(kind)
-
-
-def _pool(layer: Layer | None) -> Pool | None:
-    if layer is None or "Adaptive" in layer.name or "adaptive" in layer.name or "LP" in layer.name:
-        return None
-    name = layer.name.lower()
-    kernel = layer.argument(0, "kernel_size")
-    stride = layer.argument(1, "stride")
-    if stride is not None and constant(stride) is not None and constant(stride) != constant(kernel):
-        return None
-    taps = _taps(kernel, int(name[-2]) if name[-1] == "d" and name[-2].isdigit() else 1)
-    return Pool("max" if "max" in name else "avg", taps) if taps is not None else None
-
-
-_SLOPES = {
-    "leaky_relu": ("negative_slope", 0.01),
-    "elu": ("alpha", 1.0),
-    "celu": ("alpha", 1.0),
-    "prelu": ("init", 0.25),
-}
-
-
-def _slope(kind: str, layer: Layer | None) -> float | None:
-    if kind not in _SLOPES or layer is None:
-        return None
-    given = layer.argument(1 if layer.name == "PReLU" else 0, _SLOPES[kind][0])
-    return (
-        number(given)
-        if given is not None and not (kind == "prelu" and layer.kind.startswith("torch.nn.functional"))
-        else None
-    )
-
-
-# Initialisers
-
-
-def _initialiser(layer: Value) -> Initialiser | None:
-    if isinstance(layer, Tensor):
-        return started(layer.made or {}, "weight") or UNKNOWN_START
-    return layer.initialised if isinstance(layer, Layer) else UNKNOWN_START
-
-
-_ORDER = {
-    "xavier_uniform": ("gain",), "xavier_normal": ("gain",), "orthogonal": ("gain",), "normal": ("mean", "std"),
-    "uniform": ("low", "high"), "trunc_normal": ("mean", "std", "low", "high"), "constant": ("value",),
-    "kaiming_uniform": ("slope", "mode", "nonlinearity"), "kaiming_normal": ("slope", "mode", "nonlinearity"),
-    "zeros": (), "ones": (),
-}  # fmt: skip
-_SPELLING = {"a": "slope", "b": "high", "val": "value", "from": "low", "to": "high", "fill_value": "value"}
-_FACTORIES = {
-    "randn": Init("normal"),
-    "rand": Init("uniform", low=0.0, high=1.0),
-    "zeros": Init("zeros"),
-    "ones": Init("constant", value=1.0),
-}
-UNKNOWN = Init("unknown")
-
-
-def init_of(found: Initialiser | None, default: Init | None = None) -> Init:
-    """An initialiser as `signal` knows it: `unknown` where an argument is not known or its values are all the same."""
-    if found is None:
-        return default or Init()
-    name = found.kind.rstrip("_")
-    if name in _FACTORIES and not found.kind.endswith("_"):
-        scale = number(found.keywords.get("scale", Constant(1.0)))
-        return _centred(_FACTORIES[name], scale) if scale is not None else UNKNOWN
-    if name not in _ORDER:
-        return default or UNKNOWN
-    order = _ORDER[name]
-    given: dict[str, Value] = dict(zip(order, found.arguments, strict=False))
-    for key, value in found.keywords.items():
-        spelled = _SPELLING.get(key, key)
-        given["low" if key == "a" and "low" in order else spelled] = value
-    known: dict[str, float | str] = {}
-    for key, value in given.items():
-        if key in ("generator", "scale"):
-            continue
-        item = constant(value) if key in ("mode", "nonlinearity") else number(value)
-        if key not in order or item is None or isinstance(item, bool):
-            return default or UNKNOWN
-        known[key] = item
-    init = replace(Init(name), **known)  # type: ignore[arg-type]
-    if name == "uniform":
-        init = replace(
-            init, low=init.low if init.low is not None else 0.0, high=init.high if init.high is not None else 1.0
-        )
-    return _centred(init, 1.0)
-
-
-def _centred(init: Init, scale: float) -> Init:
-    """`init` times a constant. One whose mean is not zero counts by its second moment, which understates its growth."""
-    if init.name == "uniform" and init.low is not None and init.high is not None and init.low != -init.high:
-        second = (init.low**2 + init.low * init.high + init.high**2) / 3.0
-        return Init("measured", std=math.sqrt(second) * scale)
-    if init.name == "normal" and init.mean != 0.0:
-        return Init("measured", std=math.hypot(init.mean, init.std) * scale)
-    if init.name == "constant" and init.value == 0.0:
-        return Init("zeros")
-    if scale == 1.0:
-        return init
-    return Init("measured", std=init.std * scale) if init.name == "normal" else UNKNOWN
-
-
-def _fitted(ops: Sequence[Op]) -> list[Op]:
-    """The same stack with the initialiser of the activation that follows each weight, and biases of zero."""
-    fitted = list(ops)
-    following: Activation | None = None
-    for index in range(len(ops) - 1, -1, -1):
-        op = ops[index]
-        if isinstance(op, Activation):
-            following = op
-        elif isinstance(op, Weight):
-            init = fitting(
-                following.activation if following is not None else "identity",
-                following.slope if following is not None else None,
-            )
-            fitted[index] = replace(op, init=init, bias=None if op.bias is None else Init("zeros"))
-            following = None
-    return fitted
-
-
-def fitting(activation: str, slope: float | None = None) -> Init:
-    """The initialiser that is usual before an activation."""
-    if activation in SATURATING:
-        return Init("xavier_uniform")
-    if activation in ("selu", "identity"):
-        return Init("kaiming_normal", nonlinearity="linear")
-    if activation == "leaky_relu":
-        return Init("kaiming_normal", nonlinearity="leaky_relu", slope=0.01 if slope is None else slope)
-    return Init("kaiming_normal", nonlinearity="relu")
-
-
-def fitting_name(activation: str) -> str:
-    """The initialiser that is usual before an activation, as its users call it."""
-    if activation in SATURATING:
-        return "`xavier_uniform_`"
-    if activation == "selu":
-        return '`kaiming_normal_(nonlinearity="linear")`'
-    return "`kaiming_normal_`"
-
-
 def norm_decades(ops: Sequence[Op]) -> float | None:
     """log10 of the gradient norm at the first weight's output over the one at the last weight's output.
 
@@ -628,25 +377,3 @@ def common_initialiser(run: Run) -> tuple[Initialiser, int] | None:
         return None
     place = places.most_common(1)[0][0]
     return next((found, index) for found, index in given if found.place == place)
-
-
-def spelled(found: Initialiser) -> str:
-    """An initialiser as the code calls it, with the arguments that are numbers or words: `normal_(0.0, std=0.01)`."""
-    words = [_word(value) for value in found.arguments]
-    named = [f"{key}={_word(value)}" for key, value in found.keywords.items() if key != "scale"]
-    return f"{found.kind}({', '.join([*words, *named])})"
-
-
-def _word(value: Value) -> str:
-    known = constant(value)
-    return f"{known:.3g}" if isinstance(known, float) else "…" if known is None else repr(known)
-
-
-def times_fitting(weight: Weight, activation: str) -> tuple[float, int]:
-    """Standard deviation of a weight over the one of the fitting initialiser, and its fan-in."""
-    inputs = weight.inputs or WIDTH_IF_UNKNOWN
-    outputs = weight.outputs or inputs
-    fan_in = round(inputs * weight.taps / weight.groups)
-    given = weight.init.variance(inputs, outputs, weight.taps, weight.groups)
-    fit = fitting(activation).variance(inputs, outputs, weight.taps, weight.groups)
-    return (math.sqrt(given / fit) if given is not None and fit else math.inf), fan_in
