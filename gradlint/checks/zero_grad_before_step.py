@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
+from gradlint.facts.discarding import discards
+from gradlint.facts.events import Backward, Event, OptimizerStep
 from gradlint.facts.feeding import meals
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.values import Value
 from gradlint.options import Options
 
 
@@ -19,10 +22,22 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 continue
             seen.add(meal.clear.place)
             target = getattr(meal.clear, "target", None)
-            values: dict[str, str | int | float] = {
-                "clear": f"clearing {facts.name_of(target, 'the gradients')}",
-                "backward_line": meal.backward.place.at[0],
-                "optimizer": facts.name_of(meal.step.optimizer, "optimizer"),
-                "step_line": meal.step.place.at[0],
-            }
-            yield Finding("zero-grad-before-step", meal.clear.place.path, Range(*meal.clear.place.at), values)
+            yield _finding(facts, meal.clear, target, "", meal.backward, meal.step)
+    for found in discards(facts):
+        if found.clear.place not in seen:
+            seen.add(found.clear.place)
+            often = " in every micro-batch"
+            yield _finding(facts, found.clear, found.clear.target, often, found.backward, found.step)
+
+
+def _finding(
+    facts: TrainingFacts, clear: Event, target: Value | None, often: str, backward: Backward, step: OptimizerStep
+) -> Finding:
+    values: dict[str, str | int | float] = {
+        "target": facts.name_of(target, "the gradients"),
+        "often": often,
+        "backward_line": backward.place.at[0],
+        "optimizer": facts.name_of(step.optimizer, "optimizer"),
+        "step_line": step.place.at[0],
+    }
+    return Finding("zero-grad-before-step", clear.place.path, Range(*clear.place.at), values)

@@ -95,10 +95,10 @@ def accumulations(facts: TrainingFacts) -> Iterator[Accumulation]:
             around = repeats_around(run.tree, backward)
             if not around:
                 continue
-            guards = _guards(around[-1])
+            held = guards(around[-1])
             for step in steps[:STEPS]:
-                condition = guards.get(id(step))
-                if condition is None and (id(step) in guards or not _micro(around[-1])):
+                condition = held.get(id(step))
+                if condition is None and (id(step) in held or not micro_batches(around[-1])):
                     continue
                 reaches = relations.reaches(backward, step.optimizer)
                 # Of several optimizers an unseen loss may be for another one.
@@ -107,11 +107,12 @@ def accumulations(facts: TrainingFacts) -> Iterator[Accumulation]:
                     break
 
 
-def _micro(loop: Repeat) -> bool:
+def micro_batches(loop: Repeat) -> bool:
+    """Whether a loop counts the batches whose gradients are added up, by the name of their number."""
     return isinstance(loop.over, Steps) and loop.over.kind == "range" and bool(_MICRO.search(loop.hint))
 
 
-def _guards(loop: Repeat) -> dict[int, Condition | None]:
+def guards(loop: Repeat) -> dict[int, Condition | None]:
     """For each step in a loop, the recurring test it hangs on, around it or before it with a `continue`."""
     found: dict[int, Condition | None] = {}
     _look(loop.body, None, found)
