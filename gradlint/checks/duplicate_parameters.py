@@ -9,7 +9,7 @@ from gradlint.facts.events import OptimizerStep
 from gradlint.facts.holding import bases, related
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.sequence import straight
-from gradlint.facts.values import Optimizer, Place, Unknown, Value
+from gradlint.facts.values import Optimizer, Parameters, Place, Unknown, Value
 from gradlint.options import Options
 
 _RAISES = "building it raises an error"
@@ -21,22 +21,28 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     added = [call for call in facts.calls if call.name == "Optimizer.add_param_group" and call.arguments]
     for optimizer in facts.optimizers:
         later = {id(base) for call in added if call.receiver is optimizer for base in bases(call.arguments[0])}
-        own = [base for base in bases(optimizer) if id(base) not in later and not _of_a_loop(base)]
+        own = [base for base in _whole(optimizer) if id(base) not in later and not _of_a_loop(base)]
         shared = next((a for i, a in enumerate(own) for b in own[i + 1 :] if related(a, b)), None)
         if shared is not None and optimizer.known and not optimizer.alternatives:
             yield _finding(facts, optimizer.place, shared, "one group", "another", _RAISES)
     for call in added:
         if isinstance(call.receiver, Optimizer):
             new = list(bases(call.arguments[0]))
-            old = [base for base in bases(call.receiver) if not any(base is n for n in new)]
+            old = [base for base in _whole(call.receiver) if not any(base is n for n in new)]
             shared = next((n for n in new for o in old if related(n, o)), None)
             if shared is not None:
                 yield _finding(facts, call.place, shared, "the optimizer", "this group", "it raises an error")
     for first, second in _stepped_together(facts):
-        shared = next((a for a in bases(first) for b in bases(second) if related(a, b)), None)
+        shared = next((a for a in _whole(first) for b in _whole(second) if related(a, b)), None)
         if shared is not None:
             names = facts.name_of(first, "one optimizer"), facts.name_of(second, "another")
             yield _finding(facts, second.place, shared, *names, _TWICE)
+
+
+def _whole(optimizer: Optimizer) -> list[Value]:
+    """What it surely holds all of: a set that left out what was frozen may share nothing with another one."""
+    parts = [p for p in optimizer.parameters if not (isinstance(p, Parameters) and p.filtered)]
+    return [base for part in parts for base in bases(part)]
 
 
 def _of_a_loop(base: Value) -> bool:

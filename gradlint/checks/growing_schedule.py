@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import schedule
-from gradlint.facts.events import SchedulerStep, walk
+from gradlint.facts.events import LoadSnapshot, SaveSnapshot, SchedulerStep, TakeSnapshot, walk
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Collection, Scheduler, Tensor, Unknown, Value
 from gradlint.options import Options
@@ -63,12 +63,17 @@ def _inside(scheduler: Scheduler) -> list[Value]:
 
 
 def _restored(facts: TrainingFacts, scheduler: Scheduler) -> bool:
-    """Whether the function around it puts the weights back afterwards: a learning-rate range test."""
-    built = [call for call in facts.calls if call.place == scheduler.place]
-    return scheduler.name != "ReduceLROnPlateau" and any(
-        call.name == "Module.load_state_dict" and any(call.function == other.function for other in built)
-        for call in facts.calls
-    )
+    """Whether the weights are kept before its first step and put back after its last: a learning-rate range test."""
+    if scheduler.name == "ReduceLROnPlateau":
+        return False
+    for run in facts.runs:
+        events = walk(run.tree)
+        steps = [i for i, e in enumerate(events) if isinstance(e, SchedulerStep) and e.scheduler is scheduler]
+        if steps:
+            kept = any(isinstance(event, (TakeSnapshot, SaveSnapshot)) for event in events[: steps[0]])
+            if kept and any(isinstance(event, LoadSnapshot) for event in events[steps[-1] :]):
+                return True
+    return False
 
 
 def _finding(scheduler: Scheduler, setting: str, consequence: str) -> Finding:

@@ -29,7 +29,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         limit = _limit(rate, options)
         if rate.family == "sgd" and clips:
             limit = max(limit, _clipped(rate, clips, options))
-        if not _above(facts, rate, limit) or (rate.family == "sgd" and rates.warmed_up(facts, rate.place)):
+        if not _above(facts, rate, limit) or (
+            rate.family == "sgd" and rate.maker and rates.warmed_up(facts, rate.maker)
+        ):
             continue
         if rate.maker is not None and (rates.private(facts, rate.maker) or stepping.trains(facts, rate.maker) is False):
             continue

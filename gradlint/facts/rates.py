@@ -27,6 +27,7 @@ from gradlint.facts.values import (
     Value,
     constant,
     number,
+    options,
 )  # fmt: skip
 
 _FAMILIES = {
@@ -81,9 +82,11 @@ def rates(facts: TrainingFacts) -> Iterator[Rate]:
         family = _FAMILIES.get(optimizer.name, "")
         schedulers = [found for found in facts.schedulers if found.optimizer is optimizer]
         yield from _peaks(optimizer, family, schedulers)
-        own = list(_own(optimizer, family))
+        own = list(_own(facts, optimizer, family))
         if not replaced(facts, optimizer) or (not _rewritten(facts, optimizer) and all(r.value == 0.0 for r in own)):
             yield from own
+        else:
+            yield from (rate for rate in own if _scaled(facts, optimizer, rate.value))
         yield from _written(facts, optimizer, family)
     for call in facts.calls:
         yield from _arguments(call)
@@ -96,7 +99,7 @@ def groups(optimizer: Optimizer) -> Iterator[tuple[Value, dict[str, Value]]]:
         yield parameters, {**optimizer.settings, **group}
 
 
-def _own(optimizer: Optimizer, family: str) -> Iterator[Rate]:
+def _own(facts: TrainingFacts, optimizer: Optimizer, family: str) -> Iterator[Rate]:
     probe = _is_probe(optimizer)
     for parameters, settings in groups(optimizer):
         if optimizer.unusual and getattr(settings.get("lr"), "default", False):
@@ -105,7 +108,15 @@ def _own(optimizer: Optimizer, family: str) -> Iterator[Rate]:
         known = _numbers(settings["lr"]) if "lr" in settings else []
         network = is_network(parameters) and not probe
         for value in known or [math.nan]:
-            yield _rate(optimizer, family, value, settings, network, optimizer.place)
+            yield _rate(optimizer, family, value, settings, network, _place(facts, optimizer, settings))
+
+
+def _place(facts: TrainingFacts, optimizer: Optimizer, settings: dict[str, Value]) -> Place:
+    """Where a rate is set: where the optimizer is built, or this file's number that another file builds it with."""
+    given = settings.get("lr")
+    written = given.place if isinstance(given, Constant) else None
+    here = written is not None and written.path == facts.path
+    return written if written is not None and here and optimizer.place.path != facts.path else optimizer.place
 
 
 def _is_probe(optimizer: Optimizer) -> bool:
@@ -134,6 +145,27 @@ def _written(facts: TrainingFacts, optimizer: Optimizer, family: str) -> Iterato
                 # `new if group["lr"] > 0 else 0`: one of several rates may stop what is stopped on purpose.
                 if value != 0.0 or not isinstance(write.value, Choice):
                     yield _rate(optimizer, family, value, optimizer.settings, network, write.place)
+
+
+def _scaled(facts: TrainingFacts, optimizer: Optimizer, own: float) -> bool:
+    """Whether all that sets the rate computes it of the optimizer's own, as in `lr * 0.1 ** (epoch // 30)`."""
+    if own in (0.0, 1.0) or any(on(scheduler, optimizer) for scheduler in facts.schedulers):
+        return False
+    writes = [write for write in facts.writes if write.name == "lr" and write.owner is optimizer]
+    return bool(writes) and all(any(_computed(value, own) for value in options(write.value)) for write in writes)
+
+
+def _computed(value: Value, own: float) -> bool:
+    """Whether a number was multiplied, divided or chosen from a known one."""
+    formula = value.formula if isinstance(value, (Unknown, Tensor)) else None
+    parts = [formula] if formula is not None else []
+    while parts:
+        part = parts.pop()
+        if part.op == "number" and part.number == own:
+            return True
+        if part.op in ("*", "/", "choice", "+"):
+            parts.extend(part.inputs)
+    return False
 
 
 def _arguments(call: CallFact) -> Iterator[Rate]:
@@ -263,10 +295,9 @@ def lifts(scheduler: Scheduler) -> bool:
     return scheduler.name not in _LOWERING and not named
 
 
-def warmed_up(facts: TrainingFacts, place: Place) -> bool:
-    """Whether the optimizer built at `place` starts below its learning rate and grows to it."""
-    optimizers = [optimizer for optimizer in facts.optimizers if optimizer.place == place]
+def warmed_up(facts: TrainingFacts, optimizer: Optimizer) -> bool:
+    """Whether the optimizer starts below its learning rate and grows to it."""
     return any(
-        (scheduler.name in _WARM or "warmup" in scheduler.name.lower()) and any(on(scheduler, o) for o in optimizers)
+        (scheduler.name in _WARM or "warmup" in scheduler.name.lower()) and on(scheduler, optimizer)
         for scheduler in facts.schedulers
     )

@@ -532,15 +532,16 @@ def merge(values: Iterable[Value | None]) -> Value:
         return distinct[0]
     tensors = [v for v in distinct if isinstance(v, Tensor)]
     if tensors and all(isinstance(v, Tensor) or number(v) is not None for v in distinct):
-        joined = join_tensors(tensors)
-        joined.optional = any(tensor.optional for tensor in tensors)
-        return joined
+        tensor = join_tensors(tensors)
+        tensor.optional = any(part.optional for part in tensors)
+        return tensor
     if all(isinstance(v, Unknown) for v in distinct):
         first = distinct[0]
         assert isinstance(first, Unknown)
         touched = tuple(dict.fromkeys(t for v in distinct if isinstance(v, Unknown) for t in v.touched))[:8]
         graph = any(isinstance(v, Unknown) and v.graph for v in distinct)
-        return Unknown(first.hint, "merge", first.uses, touched, graph=graph)
+        formula = joined([v.formula for v in distinct if isinstance(v, Unknown)])
+        return Unknown(first.hint, "merge", first.uses, touched, graph=graph, formula=formula)
     if len(distinct) > 6:
         return Unknown(graph=any(isinstance(v, Tensor) and bool(v.roots) for v in distinct))
     return _Interned.choice(distinct)

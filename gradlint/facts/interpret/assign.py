@@ -29,6 +29,7 @@ from gradlint.facts.values import (
     Unknown,
     Value,
     is_module,
+    merge,
     options,
 )  # fmt: skip
 
@@ -213,7 +214,11 @@ def _unpack(it: Interpreter, targets: list[Expr], value: Value, at: Span, fresh:
 
     if isinstance(value, Choice):
         matching = [o for o in value.options if isinstance(o, Collection) and len(o.items) == len(targets)]
-        value = matching[0] if matching else value
+        if len(matching) > 1:
+            columns = zip(*(option.items for option in matching), strict=True)
+            value = Collection("tuple", [merge(column) for column in columns])
+        elif matching:
+            value = matching[0]
     items = elements(it, value) if isinstance(value, (Collection, Steps, Layer, Mapping)) else None
     if isinstance(value, Collection) and items is not None:
         items = list(value.items)

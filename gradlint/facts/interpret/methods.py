@@ -30,6 +30,7 @@ from gradlint.facts.values import (
     Layer,
     Manager,
     Mapping,
+    Operation,
     Optimizer,
     Parameters,
     Place,
@@ -121,8 +122,10 @@ def _fill(it: Interpreter, target: Value, arguments: Arguments) -> None:
 
 def _class(it: Interpreter, call: MethodCall[ClassValue]) -> Value:
     if call.name == "apply" and modules.kind_of(call.receiver) == "function":
+        # Its own forward and backward decide what it computes and what it sends back.
         result = tensors.derive(it, [*call.arguments, *call.keywords.values()], call.place)
         result.mystery = True
+        result.chain = Operation("unknown", None, call.place, None)
         return result
     if call.name == "__init__":
         it.frame.ready = True
