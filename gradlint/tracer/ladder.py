@@ -18,6 +18,17 @@ from gradlint.tracer.scratch import Scratch
 from gradlint.tracer.synthetic import materialise
 
 _MAX_ATTEMPTS = 8
+_SMALL_BATCH = 2
+_TORCHRUN = {
+    "RANK": "0",
+    "LOCAL_RANK": "0",
+    "GROUP_RANK": "0",
+    "WORLD_SIZE": "1",
+    "LOCAL_WORLD_SIZE": "1",
+    "MASTER_ADDR": "127.0.0.1",
+    "MASTER_PORT": "29500",
+}
+"""What torchrun sets for the one process of one machine."""
 _DEVICE_DEATH = (
     "not compiled with CUDA",
     "No CUDA GPUs",
@@ -59,6 +70,7 @@ class _Ladder:
         self.files: list[str] = []
         self.pretend = False
         self.batch_cap: int | None = None
+        self.environment: dict[str, str] = {}
         self.best: dict[str, Any] | None = None
         self.first: dict[str, Any] | None = None
         self.stopped: dict[str, Any] | None = None
@@ -106,6 +118,7 @@ class _Ladder:
             "pretend_cuda": self.pretend,
             "batch_cap": self.batch_cap,
             "stubs": self.stubs,
+            "environment": self.environment,
             "seed": options.seed,
             "threads": options.threads,
             "timeout": options.timeout,
@@ -148,6 +161,9 @@ class _Ladder:
         if result["strategy"] == "build" and self.stopped is not None:
             message = f"the script itself made no training step: {_sentence(self.stopped)}"
             assumptions.insert(0, {"kind": "built", "message": message, "affects": []})
+        if self.environment:
+            message = "the environment variables of torchrun were set as for one process"
+            assumptions.append({"kind": "distributed", "message": message, "affects": ["values"]})
         for path in self.files:
             message = f"{path} does not exist: a synthetic one was written"
             assumptions.append({"kind": "synthetic-file", "message": message, "affects": ["data", "values"]})
@@ -187,9 +203,14 @@ class _Ladder:
         if not self.pretend and any(text in message for text in _DEVICE_DEATH):
             self.pretend = True
             return "pretend-cuda"
-        if kind == "timeout" and self.batch_cap is None:
-            self.batch_cap = 2
+        if kind == "timeout" and self.batch_cap is None and _has_batches(result):
+            self.batch_cap = _SMALL_BATCH
             return "batch-cap"
+        if result.get("missing_variable") in _TORCHRUN and not self.environment:
+            self.environment = _TORCHRUN
+            return strategy
+        if any(attempt["outcome"] in ("timeout", "memory") for attempt in self.attempts) and _backwards(self.best):
+            return None
         if kind in ("missing-data", "script-error", "script-exit", "no-backward") and self._note_missing(result):
             return "files"
         return "build"
@@ -256,9 +277,18 @@ def _sentence(error: dict[str, Any]) -> str:
     return f"{where}{error['message']}"
 
 
-def _backwards(result: dict[str, Any]) -> int:
-    return sum(1 for event in result.get("events", []) if event["kind"] in ("backward", "autograd_grad"))
+def _has_batches(result: dict[str, Any]) -> bool:
+    """Whether smaller batches could help; a worker that sent nothing does not tell."""
+    loaders = result.get("loaders")
+    return loaders is None or any(loader["batch_size"] > _SMALL_BATCH for loader in loaders)
+
+
+def _backwards(result: dict[str, Any] | None) -> int:
+    return sum(1 for event in (result or {}).get("events", []) if event["kind"] in ("backward", "autograd_grad"))
 
 
 def _score(result: dict[str, Any]) -> tuple[int, int, int]:
-    return (int(bool(result.get("steps"))) * 2 + int(bool(_backwards(result))), result.get("steps", 0), -len(result))
+    """What the script's own loop showed is worth more than any number of steps of a loop that was made up."""
+    own = result["strategy"] != "build"
+    seen = 2 * bool(result.get("steps")) + bool(_backwards(result))
+    return (seen + 3 * (own and bool(seen)), result.get("steps", 0), -len(result))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -44,7 +45,12 @@ class Outcome:
         error = self.record["error"]
         if error is None or self.having("confirmed") or any(node["output_gradient"] for node in self.record["nodes"]):
             return ""
-        return error["message"]
+        place = error["place"]
+        return (
+            f"line {place['line']} of {os.path.basename(place['file'])}: {error['message']}"
+            if place
+            else error["message"]
+        )
 
     def having(self, *verdicts: str) -> list[Diagnostic]:
         """Diagnostics with one of the verdicts."""

@@ -30,6 +30,7 @@ _WORKER = Path(__file__).parent / "worker"
 _KEPT_OUTPUT = 20_000
 _GRACE = 5.0
 _MARGIN = 3.0
+_REPORT = 30.0
 _POLL = 0.1
 _LIMITS_EVERY = 1.0
 _PR_SET_CHILD_SUBREAPER = 36
@@ -189,7 +190,10 @@ class _Child:
         return self._record(data)
 
     def _read(self) -> bytes:
-        """Everything the worker sends, until it closes the pipe or a limit ends it."""
+        """Everything the worker sends, until it closes the pipe or a limit ends it.
+
+        A worker that has begun to put its record together has half a minute for that, whatever the script took.
+        """
         deadline = time.monotonic() + self.options.timeout
         look = 0.0
         parts: list[bytes] = []
@@ -199,6 +203,8 @@ class _Child:
                 part = os.read(self.pipe, 1 << 20)
                 if not part:
                     return b"".join(parts)
+                if not parts:
+                    deadline = max(deadline, time.monotonic() + _REPORT)
                 parts.append(part)
                 continue
             self._swallow_terminal()
@@ -306,7 +312,7 @@ class _Child:
 
     def _record(self, data: bytes) -> dict[str, Any]:
         record: dict[str, Any] = {}
-        if data:
+        if data.strip():
             try:
                 record = restored(json.loads(data))
             except ValueError:

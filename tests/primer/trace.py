@@ -117,8 +117,14 @@ def trace(script: Script, folder: Path, python: str, timeout: float) -> Row:
         ", ".join(sorted(set(absent))),
         ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())),
         ", ".join(confirmed),
-        "" if error is None else f"{error['kind']}: {error['message']}".replace("|", "/")[:160],
+        "" if error is None else _said(error, python),
     )
+
+
+def _said(error: dict[str, str], python: str) -> str:
+    """An error for a cell of the table, without this machine's paths."""
+    told = error["message"].replace(python, "the interpreter").replace("|", "/")
+    return f"{error['kind']}: {told[:240]}"
 
 
 def read_table(path: Path) -> dict[str, Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tracing import python
 
 from gradlint.tracer.run import TraceOptions, trace
 
@@ -91,7 +92,7 @@ def test_a_framework_stops_after_its_steps(tmp_path: Path, package: str, source:
     pytest.importorskip(package)
     script = tmp_path / "train.py"
     script.write_text(source)
-    record = trace(script, [], TraceOptions(timeout=150))
+    record = trace(script, [], TraceOptions(timeout=150, python=python()))
     assert record["error"] is None, record["stderr"]
     assert (record["strategy"], record["steps"]) == ("run", 3)
     assert kinds <= {event["kind"] for event in record["events"]}

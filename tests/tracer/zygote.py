@@ -21,12 +21,17 @@ from functools import cache
 from pathlib import Path
 
 CLIENT = """#!{python}
-import json, os, socket, sys
+import json, os, signal, socket, sys
 line = socket.socket(socket.AF_UNIX)
 line.connect({address!r})
 said = json.dumps([sys.argv[1:], dict(os.environ), os.getcwd()]).encode()
 socket.send_fds(line, [len(said).to_bytes(4, "little") + said], [0, 1, 2, int(sys.argv[3])])
-os._exit(int.from_bytes(line.recv(4) or b"\\x01", "little"))
+status = int.from_bytes(line.recv(4) or b"\\x01", "little", signed=True)
+if status < 0:
+    if status not in (-signal.SIGKILL, -signal.SIGSTOP):
+        signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
+os._exit(status)
 """
 
 
@@ -91,7 +96,7 @@ def _stand_in(line: socket.socket) -> None:
         ended, status = os.waitpid(worker, os.WNOHANG)
         if ended:
             with contextlib.suppress(OSError):
-                line.send(max(os.waitstatus_to_exitcode(status), 0).to_bytes(4, "little"))
+                line.send(os.waitstatus_to_exitcode(status).to_bytes(4, "little", signed=True))
             os._exit(0)
         if select.select([line], [], [], 0.02)[0]:
             os.killpg(worker, signal.SIGKILL)

@@ -31,6 +31,12 @@ class Channel:
         self._process = os.getpid()
         self.sent = False
 
+    def announce(self) -> None:
+        """Tell the parent that a record is being put together: JSON may begin with a blank."""
+        with self._lock:
+            if not self.sent and os.getpid() == self._process:
+                os.write(self._descriptor, b" ")
+
     def send(self, record: dict[str, Any]) -> None:
         """Send and close; later calls, and calls from forked children, do nothing."""
         with self._lock:

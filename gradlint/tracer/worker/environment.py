@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 
-def environment(scratch_home: str | None) -> None:
-    """Environment of a run without compilation, telemetry and downloads; caches stay where the user has them."""
+def environment(scratch_home: str | None, more: Mapping[str, str]) -> None:
+    """Environment of a run without compilation, telemetry and downloads; caches stay where the user has them.
+
+    `more` holds variables for this attempt, which the user's own win over.
+    """
     real_home = os.path.expanduser("~")
     caches = {
         "HF_HOME": os.path.join(real_home, ".cache", "huggingface"),
@@ -25,7 +29,7 @@ def environment(scratch_home: str | None) -> None:
         "TOKENIZERS_PARALLELISM": "false",
         "GLOO_SOCKET_IFNAME": "lo",
     }
-    for name, value in settings.items():
+    for name, value in (settings | dict(more)).items():
         os.environ.setdefault(name, value)
     if scratch_home:
         os.environ["HOME"] = scratch_home

@@ -13,8 +13,9 @@ from .calls import Calls, describe
 from .functions import Operations
 from .graph import chain
 
-_MAX_ROWS = 64
+_MAX_ROWS, _FEWEST_ROWS = 64, 4
 _MAX_COLUMNS = 4096
+_MAX_VALUES = 1 << 17
 _CLASSES = ("cross_entropy", "nll_loss", "multi_margin_loss", "multilabel_soft_margin_loss")
 _NAMES = (
     "cross_entropy",
@@ -233,19 +234,28 @@ def _step(given: torch.Tensor, class_dim: int | None) -> int:
     """Every which row is kept: the same for both arguments, so that they stay aligned."""
     last = class_dim if class_dim is not None else given.dim() - 1
     rows = given.numel() // max(given.shape[last], 1) if given.dim() > 1 else 1
-    return max(1, rows // _MAX_ROWS)
+    return max(1, rows // _kept_rows(given, class_dim))
+
+
+def _kept_rows(given: torch.Tensor, class_dim: int | None) -> int:
+    """At most 64 rows; fewer of a vocabulary, whose rows are kept whole because they may have to sum to 1."""
+    if class_dim is None:
+        return _MAX_ROWS
+    classes = max(int(given.shape[class_dim]), 1)
+    return min(_MAX_ROWS, max(_FEWEST_ROWS, _MAX_VALUES // classes))
 
 
 def _rows(tensor: torch.Tensor, class_dim: int | None, step: int, like: torch.Tensor) -> torch.Tensor:
     """A copy of at most 64 rows, classes last; class indices are flattened to one value a row."""
     value = tensor.detach()
+    most = _kept_rows(like, class_dim)
     if value.dim() == like.dim() and value.dim() > 1:
         if class_dim is not None:
             value = value.movedim(class_dim, -1)
-        value = value.reshape(-1, value.shape[-1])[::step][:_MAX_ROWS]
+        value = value.reshape(-1, value.shape[-1])[::step][:most]
         return value[:, :_MAX_COLUMNS].clone() if class_dim is None else value.clone()
     value = value.reshape(-1)
-    return value[::step][: _MAX_ROWS if like.dim() > 1 else _MAX_ROWS * 16].clone()
+    return value[::step][: most if like.dim() > 1 else _MAX_ROWS * 16].clone()
 
 
 def value_range(tensor: torch.Tensor | None, rows: bool) -> dict[str, Any] | None:
@@ -253,10 +263,13 @@ def value_range(tensor: torch.Tensor | None, rows: bool) -> dict[str, Any] | Non
     if tensor is None or tensor.numel() == 0 or tensor.is_complex():
         return None
     value = tensor.double()
-    finite = value[torch.isfinite(value)]
-    if finite.numel() == 0:
-        return None
-    low, high = float(finite.min()), float(finite.max())
+    extremes = value.aminmax()
+    low, high = float(extremes.min), float(extremes.max)
+    if not math.isfinite(low - high):
+        finite = value[torch.isfinite(value)]
+        if finite.numel() == 0:
+            return None
+        low, high = float(finite.min()), float(finite.max())
     sums = logs = 0.0
     if rows and value.dim() == 2 and value.shape[1] > 1:
         sums = float(((value.sum(1) - 1).abs() < 1e-3).double().mean())
@@ -279,28 +292,30 @@ def gradient_ratio(loss: LossCall) -> float | None:
     """
     name, above = loss.record["name"], loss.record["fed_by"][:1]
     given, target = loss.input, loss.target
-    if given is None or target is None or not above or loss.record["weighted"]:
+    if given is None or target is None or loss.record["weighted"]:
+        return None
+    if (name, *above) not in (("cross_entropy", "Softmax"), ("binary_cross_entropy_with_logits", "Sigmoid")):
         return None
     given = given.cpu().double()
     target = target.cpu()
     if not torch.isfinite(given).all():
         return None
     try:
-        if name == "cross_entropy" and above[0] == "Softmax" and given.dim() == 2:
+        if name == "cross_entropy":
+            if given.dim() != 2:
+                return None
             target = target.double() if target.is_floating_point() else target
             rows = min(len(given), len(target))
             given, target = given[:rows], target[:rows]
             logits = given.clamp_min(1e-300).log().requires_grad_()
             wrong = F.cross_entropy(torch.softmax(logits, 1), target)
             right = F.cross_entropy(logits, target)
-        elif name == "binary_cross_entropy_with_logits" and above[0] == "Sigmoid":
+        else:
             if given.shape != target.shape:
                 return None
             logits = torch.logit(given, eps=1e-12).requires_grad_()
             wrong = F.binary_cross_entropy_with_logits(torch.sigmoid(logits), target.double())
             right = F.binary_cross_entropy_with_logits(logits, target.double())
-        else:
-            return None
         bad = float(torch.autograd.grad(wrong, logits)[0].norm())
         good = float(torch.autograd.grad(right, logits)[0].norm())
     except (RuntimeError, IndexError, ValueError):

@@ -6,6 +6,7 @@ The request is a JSON file that the parent wrote; its keys are described in `gra
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -55,6 +56,7 @@ class Session:
         self.redirect: Any = None
         self.taming: Any = None
         self.missing: Any = None
+        self.missing_module = self.missing_variable = ""
         self.stubs: Any = None
         self.curvature: Any = None
         self.same_batch: Any = None
@@ -63,7 +65,7 @@ class Session:
         self._report_lock = threading.RLock()
 
     def run(self) -> None:
-        environment(self.request["home"])
+        environment(self.request["home"], self.request["environment"])
         try:
             import torch  # noqa: F401
         except ImportError as problem:
@@ -171,15 +173,21 @@ class Session:
             self.same_batch.install(patches)
 
     def watch_clock(self) -> None:
-        """Shortly before the parent's limit, send what there is; the parent then ends the process tree."""
+        """Shortly before the parent's limit, stop the script, send what there is and end."""
+        from . import failures
+
         remaining = self.request["timeout"] - (time.monotonic() - self.started) - self.request["margin"]
 
         def expire() -> None:
-            message = "no complete measurement within {:g} s".format(self.request["timeout"])
-            frame = sys._current_frames().get(threading.main_thread().ident or 0)
+            main = threading.main_thread().ident or 0
+            frame = sys._current_frames().get(main)
             place = self.places.here(frame) if frame is not None else None
             self.recorder.stop_at_end = False
+            self.recorder.finished = True
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(main), ctypes.py_object(Stop))
+            message = failures.too_slow(self.recorder, self.request["timeout"])
             self.send({"kind": "timeout", "message": message, "place": as_place(place)})
+            os._exit(0)
 
         timer = threading.Timer(max(remaining, 0.1), expire)
         timer.daemon = True
@@ -228,7 +236,8 @@ class Session:
             if self.stopper.stopping:
                 return None
             traceback.print_exc()
-            error = failures.classified(problem, self.places)
+            error = failures.classified(problem, self.places, request["network"])
+            self.missing_variable = failures.missing_variable(problem)
             if isinstance(problem, ModuleNotFoundError):
                 self.missing_module = imported_by_user(problem, self.places) or missing_name(problem)
             return error
@@ -258,6 +267,7 @@ class Session:
             if self.channel.sent:
                 return
             try:
+                self.channel.announce()
                 record = self.record(error)
             except Exception as problem:
                 traceback.print_exc()
@@ -271,7 +281,8 @@ class Session:
             "seed": self.request["seed"],
             "assumptions": list(self.assumptions),
             "missing_paths": [],
-            "missing_module": getattr(self, "missing_module", None),
+            "missing_module": self.missing_module,
+            "missing_variable": self.missing_variable,
         }
         torch = sys.modules.get("torch")
         record["torch_version"] = str(getattr(torch, "__version__", "")) or None
