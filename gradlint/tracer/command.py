@@ -99,7 +99,7 @@ def check_with_trace(
             static.accepts,
         )
         if outcome.failure:
-            problems.append(f"{script}: {outcome.failure}")
+            problems.append(f"{outcome.stopped_at}: {outcome.failure}")
         known = {_identity(item): item for item in outcome.diagnostics}
         for index, item in enumerate(judged):
             new = known.pop(_identity(item), item)
@@ -143,7 +143,7 @@ def _trace(options: argparse.Namespace, script_arguments: list[str], lint: Lint 
     sys.stdout.write(text)
     if outcome.failure:
         said = outcome.record["stderr"].strip().splitlines()[-LAST_LINES:]
-        print(*said, f"gradlint: {options.script}: {outcome.failure}", sep="\n", file=sys.stderr)
+        print(*said, f"gradlint: {outcome.stopped_at}: {outcome.failure}", sep="\n", file=sys.stderr)
         return 2
     problems = [*static.problems, *_unverified(record)]
     for problem in problems:

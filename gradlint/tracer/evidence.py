@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from gradlint.diagnostics import Diagnostic, Range
+from gradlint.tracer.cells import file_of, in_cell, text_at
 from gradlint.tracer.schema import (
     BackwardEvent,
     ClearEvent,
@@ -58,7 +59,8 @@ class Claim:
     @classmethod
     def of(cls, diagnostic: Diagnostic, options: Iterable[tuple[str, float]] = ()) -> Claim:
         """The claim of a diagnostic; its related places count as its own."""
-        ranges = [(diagnostic.filename, diagnostic.range)] + [(item.path, item.range) for item in diagnostic.related]
+        ranges = [(file_of(diagnostic.filename, diagnostic.cell), diagnostic.range)]
+        ranges += [in_cell(item.path, item.range) for item in diagnostic.related]
         places = tuple((real_path(path), span.line, max(span.line, span.end_line)) for path, span in ranges)
         return cls(diagnostic.name, places, tuple(options))
 
@@ -345,11 +347,7 @@ def norm_gain(node: Node) -> float | None:
 
 def span_of(place: Place) -> Range:
     """The whole text of the line, as a range to point at."""
-    try:
-        with open(place["file"], encoding="utf-8", errors="replace") as handle:
-            text = next((line for number, line in enumerate(handle, 1) if number == place["line"]), "").rstrip()
-    except OSError:
-        text = ""
+    text = text_at(place)
     start = len(text) - len(text.lstrip()) + 1
     return Range(place["line"], start, place["line"], max(len(text) + 1, start + 1))
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
+from gradlint.tracer.cells import parts
 from gradlint.tracer.run import _MARGIN, TraceOptions, attempt, interpreter
 from gradlint.tracer.schema import SCHEMA_VERSION, Attempt, Strategy, TraceRecord, empty_record
 from gradlint.tracer.scratch import Scratch
@@ -95,6 +96,7 @@ class _Ladder:
         return {
             "script": str(scratch.script),
             "arguments": self.arguments,
+            "cells": parts(self.script),
             "cwd": str(scratch.script.parent),
             "path": [str(scratch.root)],
             "folders": [str(scratch.root)],

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from gradlint.tracer.cells import line_of
 from gradlint.tracer.evidence import Claim, Evidence, Step, amplitude
 from gradlint.tracer.schema import LossCall, Node, Optimizer, Parameter, Range
 
@@ -74,7 +75,7 @@ def reached_by_backward(evidence: Evidence, optimizer: Optimizer) -> int:
 def name_of(optimizer: Optimizer) -> str:
     """`SGD` or `Adam (line 12)`."""
     place = optimizer["constructed"]
-    return optimizer["class_name"] if place is None else f"{optimizer['class_name']} of line {place['line']}"
+    return optimizer["class_name"] if place is None else f"{optimizer['class_name']} of {line_of(place)}"
 
 
 def losses_named(evidence: Evidence, claim: Claim, *names: str) -> list[LossCall]:

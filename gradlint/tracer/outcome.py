@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from gradlint.catalog import RuleSpec
 from gradlint.diagnostics import Diagnostic, Finding, Severity
-from gradlint.report import shown
+from gradlint.report import Sources, diagnostic, shown
+from gradlint.tracer.cells import joined
 from gradlint.tracer.evidence import Evidence, real_path
 from gradlint.tracer.graph import TraceGraph
 from gradlint.tracer.schema import TraceRecord
@@ -45,12 +45,14 @@ class Outcome:
         error = self.record["error"]
         if error is None or self.having("confirmed") or any(node["output_gradient"] for node in self.record["nodes"]):
             return ""
-        place = error["place"]
-        return (
-            f"line {place['line']} of {os.path.basename(place['file'])}: {error['message']}"
-            if place
-            else error["message"]
-        )
+        return error["message"]
+
+    @property
+    def stopped_at(self) -> str:
+        """Where that happened, `net.py:12`; the script where no line of the user's is known."""
+        error = self.record["error"]
+        place = None if error is None else error["place"]
+        return shown(self.record["script"]) if place is None else f"{shown(place['file'])}:{place['line']}"
 
     def having(self, *verdicts: str) -> list[Diagnostic]:
         """Diagnostics with one of the verdicts."""
@@ -85,33 +87,22 @@ def join(
     A confirmed warning becomes an error with high confidence. A trace-only finding in the file of a static one
     that says the same, unless that was refuted, is left out; so is one that rests on something that the trace made up.
     """
-    judged = [_raised(diagnostic) for diagnostic in attach(static, record, options)]
+    judged = [_raised(item) for item in attach(static, record, options)]
     taken = {
         (real_path(item.filename), item.name)
         for item in judged
         if item.verdict is not None and item.verdict.verdict != "refuted"
     }
     own: list[Diagnostic] = []
+    sources = Sources()
     for observation in observe(record):
-        finding = observation.finding
+        finding = joined(observation.finding)
         spec = rule(finding.rule)
         if observation.verdict.verdict != "confirmed" or spec is None or not accepts(finding):
             continue
         if any((real_path(finding.path), name) in taken for name in said_by(spec.name)):
             continue
-        own.append(
-            Diagnostic(
-                code=spec.code,
-                name=spec.name,
-                message=spec.message.format_map(dict(finding.values)),
-                severity=Severity(spec.severity),
-                confidence=spec.confidence,
-                filename=shown(finding.path),
-                range=finding.range,
-                url=spec.url,
-                verdict=observation.verdict,
-            )
-        )
+        own.append(replace(diagnostic(finding, spec, sources), verdict=observation.verdict))
     return Outcome(record, tuple(sorted([*judged, *own], key=lambda item: item.sort_key)))
 
 

@@ -118,7 +118,7 @@ def test_a_script_that_cannot_be_traced_ends_with_two(project: Path, gradlint: R
     (project / "train.py").write_text("import torch\nraise ValueError('no data')\n")
     result = gradlint("train.py", "--trace", "--quiet")
     assert result.returncode == 2
-    assert result.stderr == "gradlint: train.py: ValueError: no data\n"
+    assert result.stderr == "gradlint: train.py:2: ValueError: no data\n"
 
 
 def test_an_interpreter_without_torch_is_one_sentence(project: Path, gradlint: Run, interpreter: Path) -> None:

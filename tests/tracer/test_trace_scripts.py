@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from tracing import python, trace_in_child
 
+from gradlint import cli
 from gradlint.tracer.command import Static, main
 from gradlint.tracer.outcome import join
 from gradlint.tracer.report.terminal import render
@@ -71,6 +73,30 @@ def test_a_run_that_waits_is_compared_with_a_bare_one_of_as_many_steps(tmp_path:
     assert record["verification"] is not None
     assert record["verification"]["differences"] == []
     assert "states after the last step are those of an untraced run" in render(join(record, [], {}.get))
+
+
+def test_a_notebook_is_traced_cell_by_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = [
+        "%matplotlib inline\nimport torch\nfrom torch import nn",
+        "!pip list\nmodel = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))\n\n"
+        "torch.nn.init.constant_(model[0].bias, -50.0)\noptimizer = torch.optim.SGD(model.parameters(), lr=0.1)",
+        "x, y = torch.randn(32, 4), torch.randint(0, 2, (32,))\nfor _ in range(5):\n"
+        "    loss = nn.functional.cross_entropy(model(x), y)\n    loss.backward()\n    optimizer.step()",
+    ]
+    notebook = tmp_path / "train.ipynb"
+    entries: list[dict[str, object]] = [{"cell_type": "markdown", "metadata": {}, "source": "A network"}] + [
+        {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": text} for text in cells
+    ]
+    notebook.write_text(json.dumps({"cells": entries, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), "utf-8")
+    code = cli.run(["trace", str(notebook), "--python", python(), "--quiet", "--output-format", "json"])
+    data = json.loads(capsys.readouterr().out)
+    assert (code, data["strategy"], data["steps"], data["error"]) == (1, "run", 3, None)
+    found = {item["name"]: item for item in data["diagnostics"]}
+    assert set(found) == {"missing-zero-grad", "dead-units"}
+    assert (found["missing-zero-grad"]["cell"], found["dead-units"]["cell"]) == (4, 3)
+    assert found["dead-units"]["location"]["row"] == 2
+    assert {item["verdict"]["verdict"] for item in found.values()} == {"confirmed"}
+    assert "of line 5 of cell 3" in found["missing-zero-grad"]["verdict"]["reason"]
 
 
 def test_files_that_built_layers_are_linted_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,7 +78,7 @@ def test_a_script_that_raises_ends_with_one_sentence_and_its_own_last_words(tmp_
     script.write_text("import torch\ntorch.zeros(2) @ torch.zeros(3)\n")
     assert main([str(script), *PYTHON, "--quiet"]) == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
-    assert last.startswith(f"gradlint: {script}: RuntimeError: ")
+    assert last.startswith(f"gradlint: {script}:2: RuntimeError: ")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_check_with_trace_reports_what_could_not_be_traced(tmp_path: Path) -> No
     judged = check_with_trace(Static([], {}), [str(script)], settings={"quiet": True, "python": python()})
     assert judged.diagnostics == ()
     [problem] = judged.problems
-    assert problem.startswith(f"{script}: ")
+    assert problem.startswith(f"{script}:1: ZeroDivisionError")
     assert "ZeroDivisionError" in problem
 
 

@@ -10,6 +10,7 @@ from gradlint.tracer.evidence import Evidence
 from gradlint.tracer.observation import Observation, observation
 from gradlint.tracer.schema import Node
 
+DEPENDS_ON = frozenset({"data"})
 SAID_BY = frozenset({"log-without-guard", "infinite-derivative-at-zero", "where-nan-gradient"})
 UNIT = "values that are not finite"
 

@@ -109,7 +109,8 @@ def _findings(outcome: Outcome, colour: bool) -> Iterator[str]:
 
 
 def _finding(item: Diagnostic, colour: bool) -> Iterator[str]:
-    place = f"{_short(item.filename)}:{item.range.line}:{item.range.column}"
+    cell = "" if item.cell is None else f"cell {item.cell}:"
+    place = f"{_short(item.filename)}:{cell}{item.range.line}:{item.range.column}"
     yield f"{place}: {_paint(item.code, 'bold', colour)} {item.message}"
     verdict = item.verdict
     if verdict is None:

@@ -53,8 +53,9 @@ class CannotBuild(Exception):
 def build(session: Session) -> None:
     """Run the build strategy; raises CannotBuild, which ends as the record's error."""
     script = session.request["script"]
-    with open(script, "rb") as file:
-        tree = ast.parse(file.read(), filename=script)
+    tree = ast.Module([], [])
+    for name, text in session.source(script):
+        tree.body += ast.parse(text, filename=name).body
     module = types.ModuleType("__main__")
     module.__file__ = script
     sys.modules["__main__"] = module

@@ -252,9 +252,15 @@ class Session:
         module.__builtins__ = __builtins__  # type: ignore[attr-defined]
         sys.modules["__main__"] = module
         self.recorder.scopes.append(vars(module))
+        for name, text in self.source(script):
+            exec(compile(text, name, "exec", dont_inherit=True), vars(module))
+
+    def source(self, script: str) -> list[tuple[str, str | bytes]]:
+        """(file name, text) of what runs one after another: the cells of a notebook, or the script."""
+        if self.request["cells"]:
+            return [(script + end, text) for end, text in self.request["cells"]]
         with open(script, "rb") as file:
-            code = compile(file.read(), script, "exec", dont_inherit=True)
-        exec(code, vars(module))
+            return [(script, file.read())]
 
     # -- the report ----------------------------------------------------------------------------------------------
 
