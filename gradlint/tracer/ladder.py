@@ -7,6 +7,7 @@ every attempt listed.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -30,21 +31,13 @@ _TORCHRUN = {
     "MASTER_PORT": "29500",
 }
 """What torchrun sets for the one process of one machine."""
-_DEVICE_DEATH = (
-    "not compiled with CUDA",
-    "No CUDA GPUs",
-    "NVIDIA driver",
-    "CUDA is not available",
-    "CUDA not available",
-    "cuda is not available",
-    "requires a GPU",
-    "requires CUDA",
-    "need a GPU",
-    "No GPU",
-    "no GPU",
-    "GPU is required",
-    "cuda.is_available()",
+_DEVICE_DEATH = re.compile(
+    r"not compiled with CUDA|NVIDIA driver|CUDA is not available|CUDA not available|cuda\.is_available\(\)"
+    r"|\bno (?:CUDA )?GPUs?\b|(?:needs?|requires?) (?:a GPU|CUDA)|GPU is required"
+    r"|(?:at least|sufficient|minimum of) \d+ GPUs?",
+    re.IGNORECASE,
 )
+_GPUS = re.compile(r"\b(\d{1,2}) (?:or more )?GPUs?\b", re.IGNORECASE)
 
 
 def climb(script: Path, arguments: list[str], options: TraceOptions) -> TraceRecord:
@@ -69,7 +62,8 @@ class _Ladder:
         self.attempts: list[Attempt] = []
         self.stubs: list[str] = []
         self.files: list[str] = []
-        self.pretend = False
+        self.pretend = 0
+        self.processes_here = False
         self.batch_cap: int | None = None
         self.environment: dict[str, str] = {}
         self.best: dict[str, Any] | None = None
@@ -121,6 +115,7 @@ class _Ladder:
             "batch_cap": self.batch_cap,
             "stubs": self.stubs,
             "environment": self.environment,
+            "processes_here": self.processes_here,
             "seed": options.seed,
             "threads": options.threads,
             "timeout": options.timeout,
@@ -202,18 +197,23 @@ class _Ladder:
             if name and name not in self.stubs:
                 self.stubs.append(name)
                 return strategy
-        if not self.pretend and any(text in message for text in _DEVICE_DEATH):
-            self.pretend = True
+        if not self.pretend and _DEVICE_DEATH.search(message):
+            wanted = _GPUS.search(message)
+            self.pretend = max(1, int(wanted.group(1))) if wanted is not None else 1
             return "pretend-cuda"
+        if kind in ("no-backward", "timeout") and result.get("started_processes") and not self.processes_here:
+            self.processes_here = True
+            return strategy
         if kind == "timeout" and self.batch_cap is None and _has_batches(result):
             self.batch_cap = _SMALL_BATCH
             return "batch-cap"
         if result.get("missing_variable") in _TORCHRUN and not self.environment:
-            self.environment = _TORCHRUN
+            self.environment, self.first = _TORCHRUN, None
             return strategy
         if any(attempt["outcome"] in ("timeout", "memory") for attempt in self.attempts) and _backwards(self.best):
             return None
         if kind in ("missing-data", "script-error", "script-exit", "no-backward") and self._note_missing(result):
+            self.first = None
             return "files"
         return "build"
 

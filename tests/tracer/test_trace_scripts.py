@@ -35,7 +35,12 @@ def traced(folder: Path, source: str, **options: object) -> TraceRecord:
 
 
 def test_a_notebook_saved_as_a_script_finds_its_shell(tmp_path: Path) -> None:
-    record = traced(tmp_path, "get_ipython().run_line_magic('matplotlib', 'inline')\n" + TRAIN)
+    library = tmp_path / "site-packages" / "board.py"
+    library.parent.mkdir()
+    asks = "try:\n    get_ipython()\n    notebook = True\nexcept NameError:\n    notebook = False\n"
+    library.write_text(asks, "utf-8")
+    head = f"import sys\nsys.path.append({str(library.parent)!r})\nimport board\nassert not board.notebook\n"
+    record = traced(tmp_path, "get_ipython().run_line_magic('matplotlib', 'inline')\n" + head + TRAIN)
     assert (record["strategy"], record["steps"]) == ("run", 3)
     assert any("get_ipython" in item["message"] for item in record["assumptions"])
 

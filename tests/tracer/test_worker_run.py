@@ -94,7 +94,7 @@ def test_the_stop_gets_through(tmp_path: Path, loop: str) -> None:
     started = time.monotonic()
     record = run(tmp_path, MODEL + loop, timeout=50.0)
     assert record["error"] is None, record["stderr"]
-    assert record["steps"] == 3
+    assert record["steps"] == 3, record["stderr"]
     assert time.monotonic() - started < 45
 
 
@@ -112,7 +112,7 @@ for x, y in loader:
 """
     )
     record = run(tmp_path, source)
-    assert record["steps"] == 3
+    assert record["steps"] == 3, record["stderr"]
     assert assumed(record, "loader")
 
 
@@ -300,7 +300,7 @@ time.sleep(1)
         + LOOP
     )
     record = run(tmp_path, source, in_place=True, cold=True)
-    assert record["steps"] == 3
+    assert record["steps"] == 3, record["stderr"]
     assert not psutil.pid_exists(int(mark.read_text()))
 
 
@@ -339,7 +339,7 @@ print("interfaces", names)
 def test_output_is_kept_apart_from_the_record(tmp_path: Path) -> None:
     source = "print('to out'); print('{\"steps\": 99}'); print('to err', file=sys.stderr)\nos.write(1, b'raw')\n" + LOOP
     record = run(tmp_path, source)
-    assert record["steps"] == 3
+    assert record["steps"] == 3, record["stderr"]
     assert "to out" in record["stdout"]
     assert "raw" in record["stdout"]
     assert "to err" in record["stderr"]
@@ -363,7 +363,7 @@ for _ in range(10):
 """
     record = run(tmp_path, source)
     assert record["strategy"] == "files", record["stderr"]
-    assert record["steps"] == 3
+    assert record["steps"] == 3, record["stderr"]
     assert [attempt["outcome"] for attempt in record["attempts"]] == ["missing-data", "script-exit", "step"]
     assert len(assumed(record, "synthetic-file")) == 2
     assert not (tmp_path / "data").exists()
@@ -389,16 +389,44 @@ def test_a_script_for_torchrun_runs_as_its_only_process(tmp_path: Path) -> None:
     assert "the environment variables of torchrun were set as for one process" in assumed(record, "distributed")
 
 
+def test_what_a_script_starts_processes_for_runs_here(tmp_path: Path) -> None:
+    source = """
+import torch.multiprocessing as mp
+
+def train(rank, model):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        F.cross_entropy(model(torch.randn(6, 4)), torch.randint(0, 2, (6,))).backward()
+        optimizer.step()
+
+if __name__ == "__main__":
+    model = nn.Linear(4, 2).share_memory()
+    workers = [mp.Process(target=train, args=(rank, model)) for rank in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert workers[0].exitcode == 0
+"""
+    record = run(tmp_path, source)
+    assert record["error"] is None, record["stderr"]
+    assert (record["strategy"], record["steps"]) == ("run", 3)
+    assert [attempt["outcome"] for attempt in record["attempts"]] == ["no-backward", "step"]
+    assert "what the script starts processes for ran once, in this process" in assumed(record, "distributed")
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [
+        ("assert os.path.exists('surely/not/here.tfrecord')\n", "AssertionError at `assert os.path.exists("),
         ("os.environ['CORPUS']\n", "the environment variable CORPUS is not set"),
         ("input('how many epochs? ')\n", "the script needs its answer as an argument"),
         ("import urllib.request\nurllib.request.urlopen('http://10.255.0.1/', timeout=5)\n", "--network"),
         ("torch.load('weights.pt')\n", "put it there, or name another"),
         ("from surely_not_here import Model\nModel().train()[0].fit\nraise ImportError\n", ""),
     ],
-    ids=["variable", "input", "network", "file", "module"],
+    ids=["assert", "variable", "input", "network", "file", "module"],
 )
 def test_what_would_help_is_said(tmp_path: Path, source: str, words: str) -> None:
     record = run(tmp_path, source)
@@ -439,6 +467,18 @@ def test_optional_imports_stay_optional(tmp_path: Path) -> None:
     record = run(tmp_path, source)
     assert record["steps"] == 3, record["stderr"]
     assert not assumed(record, "stubbed-module")
+
+
+def test_a_script_that_wants_two_gpus_gets_them_pretended(tmp_path: Path) -> None:
+    source = """
+if torch.cuda.device_count() < 2:
+    print("Unable to locate sufficient 2 gpus to run this example. Exiting.")
+    sys.exit()
+assert torch.accelerator.device_count() == 2
+"""
+    record = run(tmp_path, source + LOOP)
+    assert (record["strategy"], record["steps"]) == ("pretend-cuda", 3), record["stderr"]
+    assert assumed(record, "pretended-cuda") == ["2 GPUs were pretended; tensors stayed on the CPU"]
 
 
 CUDA = """
@@ -490,7 +530,7 @@ start.record()
     )
     record = run(tmp_path, source, device="auto")
     assert record["strategy"] == "pretend-cuda", record["stderr"]
-    assert record["steps"] == 3
+    assert record["steps"] == 3, record["stderr"]
     assert assumed(record, "pretended-cuda")
     assert [e["skipped"] for e in record["events"] if e["kind"] == "scaler_step"][:1] == [False]
 
@@ -534,7 +574,7 @@ for (x,) in loader:
     )
     record = run(tmp_path, source, timeout=10.0)
     assert record["strategy"] == "batch-cap"
-    assert record["steps"] == 3
+    assert record["steps"] == 3, record["stderr"]
     assert assumed(record, "batch-cap")
 
 
@@ -572,7 +612,7 @@ if __name__ == "__main__":
 """
     record = run(tmp_path, source)
     assert record["strategy"] == "build", record["stderr"]
-    assert record["steps"] == 3
+    assert record["steps"] == 3, record["stderr"]
     assert record["attempts"][0]["outcome"] == "script-exit"
     kinds = [event["kind"] for event in record["events"] if event["kind"] != "mode"]
     assert kinds[:6] == ["zero_grad", "forward", "forward", "backward", "clip", "optimizer_step"]
@@ -653,7 +693,7 @@ def test_compile_is_left_out(tmp_path: Path) -> None:
         + "model = torch.compile(model)\n\n@torch.compile\ndef twice(x):\n    return 2 * x\n\ntwice(torch.ones(1))\n"
     )
     record = run(tmp_path, source + "while True:\n    step()\n")
-    assert record["steps"] == 3
+    assert record["steps"] == 3, record["stderr"]
     assert assumed(record, "compile")
 
 

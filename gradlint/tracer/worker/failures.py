@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import linecache
 import os
 import re
 import socket
 import sys
+import traceback
 from typing import Any
 
 import torch
@@ -27,7 +29,7 @@ def failure(kind: str, message: str, problem: BaseException | None, places: Plac
 
 def classified(problem: BaseException, places: Places, network: bool = True) -> dict[str, Any]:
     """The failure that an exception of the script's is, and what would help; `network`: whether it has one."""
-    text = f"{type(problem).__name__}: {problem}"
+    text = f"{type(problem).__name__}: {problem}" if str(problem).strip() else _at_its_line(problem, places)
     kind = "script-error"
     if isinstance(problem, ModuleNotFoundError):
         kind = "missing-module"
@@ -66,12 +68,10 @@ def missing_variable(problem: BaseException) -> str:
     told = _EXPECTED.search(str(problem))
     if told is not None:
         return told.group(1)
-    traceback = problem.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    if not isinstance(problem, KeyError) or traceback is None:
+    frames = [frame for frame, _ in traceback.walk_tb(problem.__traceback__)]
+    if not isinstance(problem, KeyError) or not frames:
         return ""
-    asked = traceback.tb_frame.f_locals.get("self") is os.environ
+    asked = frames[-1].f_locals.get("self") is os.environ
     return str(problem.args[0]) if asked and problem.args else ""
 
 
@@ -108,6 +108,15 @@ def too_slow(recorder: Recorder, seconds: float) -> str:
     else:
         seen = "no backward call"
     return f"{seen} within {seconds:g} s: a longer --timeout helps, or arguments after `--` that make the work smaller"
+
+
+def _at_its_line(problem: BaseException, places: Places) -> str:
+    """An exception without words, such as that of a bare assert, by the user's line that it comes from."""
+    line = ""
+    for frame, number in traceback.walk_tb(problem.__traceback__):
+        if places.user_file(frame.f_code.co_filename) is not None:
+            line = linecache.getline(frame.f_code.co_filename, number).strip()
+    return f"{type(problem).__name__} at `{line}`" if line else type(problem).__name__
 
 
 def _shortened(text: str, most: int) -> str:

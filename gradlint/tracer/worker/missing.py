@@ -147,6 +147,9 @@ class _Inert:
     def __bool__(self) -> bool:
         return False
 
+    def __len__(self) -> int:
+        return 0
+
 
 def imported_by_user(problem: ModuleNotFoundError, places: Places) -> str:
     """The installed module that the user's own file imports and that cannot be had without the missing one, if any."""
@@ -170,10 +173,15 @@ def missing_name(problem: BaseException | None) -> str:
     return ""
 
 
-def notebook_shell(taming: Taming) -> None:
-    """A notebook saved as a script asks for its shell: give it an inert one, as the notebook itself would have."""
+def notebook_shell(taming: Taming, places: Places) -> None:
+    """A notebook saved as a script asks for its shell: give it an inert one, as the notebook itself would have.
+
+    A library that asks looks whether it runs in a notebook, which it does not.
+    """
 
     def get_ipython() -> Any:
+        if places.user_file(sys._getframe(1).f_code.co_filename) is None:
+            raise NameError("name 'get_ipython' is not defined")
         taming.note("stubbed-module", "get_ipython() gave an inert stand-in for the notebook's shell", [])
         return _Inert()
 

@@ -103,7 +103,7 @@ class Session:
         if request["threads"]:
             torch.set_num_threads(request["threads"])
         self.taming = taming.Taming()
-        self.taming.install(patches, request["batch_cap"])
+        self.taming.install(patches, request["batch_cap"], request["processes_here"])
         self.taming.note("seed", f"random generators were seeded with {request['seed']}", ["values"])
         if "curvature" in request["measure"]:
             from .curvature import plain_kernels
@@ -115,9 +115,11 @@ class Session:
             self.redirect = devices.Redirect()
             self.redirect.install(patches)
             if request["pretend_cuda"]:
-                devices.pretend(patches)
+                devices.pretend(patches, request["pretend_cuda"])
                 self.taming.note(
-                    "pretended-cuda", "a GPU was pretended; tensors stayed on the CPU", ["device", "values"]
+                    "pretended-cuda",
+                    f"{_gpus(request['pretend_cuda'])} pretended; tensors stayed on the CPU",
+                    ["device", "values"],
                 )
         self.recorder = Recorder(
             self.places,
@@ -154,7 +156,7 @@ class Session:
             self.stubs = StubFinder(names, self.places)
             sys.meta_path.insert(0, self.stubs)
         datasets.watch_for_torchvision(patches, self.taming)
-        notebook_shell(self.taming)
+        notebook_shell(self.taming, self.places)
 
     def extras(self, patches: Any) -> None:
         """Measurements that cost more than hooks, only when asked for."""
@@ -289,6 +291,7 @@ class Session:
             "missing_paths": [],
             "missing_module": self.missing_module,
             "missing_variable": self.missing_variable,
+            "started_processes": 0 if self.taming is None else self.taming.processes,
         }
         torch = sys.modules.get("torch")
         record["torch_version"] = str(getattr(torch, "__version__", "")) or None
@@ -341,6 +344,10 @@ class Session:
             message = "{} not installed: inert stand-ins were imported".format(", ".join(sorted(self.stubs.used)))
             notes.append({"kind": "stubbed-module", "message": message, "affects": ["values"]})
         return notes
+
+
+def _gpus(count: int) -> str:
+    return "a GPU was" if count == 1 else f"{count} GPUs were"
 
 
 def seed_everything(seed: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
@@ -17,16 +19,21 @@ class Taming:
 
     def __init__(self) -> None:
         self.notes: list[dict[str, Any]] = []
+        self.processes = 0
 
     def note(self, kind: str, message: str, affects: list[str]) -> None:
         entry = {"kind": kind, "message": message, "affects": affects}
         if entry not in self.notes:
             self.notes.append(entry)
 
-    def install(self, patches: Patches, batch_cap: int | None) -> None:
+    def install(self, patches: Patches, batch_cap: int | None, processes_here: bool = False) -> None:
+        """`processes_here`: what the script starts a process for runs in a thread of this one."""
         self._loaders(patches, batch_cap)
         self._compile(patches)
         self._ranks(patches)
+        self._count_processes(patches)
+        if processes_here:
+            self._processes(patches)
 
     def _loaders(self, patches: Patches, batch_cap: int | None) -> None:
         loader = torch.utils.data.DataLoader
@@ -105,3 +112,41 @@ class Taming:
             fn(0, *args)
 
         patches.set(processes, "spawn", spawn)
+
+    def _count_processes(self, patches: Patches) -> None:
+        start = BaseProcess.start
+
+        @functools.wraps(start)
+        def counted(this: Any) -> None:
+            self.processes += 1
+            start(this)
+
+        patches.set(BaseProcess, "start", counted)
+
+    def _processes(self, patches: Patches) -> None:
+        """The first process of each function is a thread here; further ones of it have ended before they began."""
+        threads: dict[Any, threading.Thread] = {}
+        running: dict[int, threading.Thread] = {}
+
+        def start(this: Any) -> None:
+            self.note("distributed", "what the script starts processes for ran once, in this process", ["values"])
+            target = getattr(this, "_target", None)
+            if target not in threads:
+                running[id(this)] = threads[target] = threading.Thread(target=this.run, daemon=True)
+                threads[target].start()
+
+        def join(this: Any, timeout: float | None = None) -> None:
+            if id(this) in running:
+                running[id(this)].join(timeout)
+
+        def is_alive(this: Any) -> bool:
+            return id(this) in running and running[id(this)].is_alive()
+
+        def exitcode(this: Any) -> int | None:
+            return None if is_alive(this) else 0
+
+        for name, stand_in in (("start", start), ("join", join), ("is_alive", is_alive)):
+            patches.set(BaseProcess, name, stand_in)
+        patches.set(BaseProcess, "exitcode", property(exitcode))
+        patches.set(BaseProcess, "terminate", lambda this: None)
+        patches.set(BaseProcess, "kill", lambda this: None)
