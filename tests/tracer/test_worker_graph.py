@@ -547,3 +547,22 @@ F.cross_entropy(head(x), torch.randint(0, 20000, (64,))).backward()
     gradient = node(observe(tmp_path, source), "Linear#0")["output_gradient"]
     # Softmax minus one-hot, over the batch: one element of about -1/64 in each of 64 rows, the others next to nothing.
     assert gradient["second_moment"] * gradient["count"] == pytest.approx(64 * (1 / 64) ** 2, rel=0.01)
+
+
+def test_an_encoder_of_which_only_the_state_is_used_has_the_gradient_of_its_state(tmp_path: Path) -> None:
+    record = observe(
+        tmp_path,
+        """
+encoder, head = nn.LSTM(3, 5), nn.Linear(5, 1)
+optimizer = torch.optim.SGD([*encoder.parameters(), *head.parameters()], lr=0.0)
+packed = nn.utils.rnn.pack_sequence([torch.randn(7, 3), torch.randn(4, 3)])
+_, (state, _) = encoder(packed)
+head(state[-1]).sum().backward()
+optimizer.step()
+""",
+    )
+    # The loss is Σ w·h, so that its gradient with respect to every h is w.
+    weight = parameter(record, "head:weight")
+    [found] = [node for node in record["nodes"] if node["class_name"] == "LSTM"]
+    assert found["output_gradient"]["count"] == 2 * 5
+    assert found["output_gradient"]["second_moment"] == pytest.approx(weight["initial_norm"] ** 2 / 5, rel=1e-5)

@@ -239,15 +239,20 @@ class Graph:
         points = self.calls.output_points
         entries: dict[tuple[int, int], list[tuple[Delta, bool]]] = {}
         gathered: dict[int, list[tuple[Delta, int]]] = {}
+        # The first output that a backward reaches: of an encoder's LSTM that is often the state, not the sequence.
+        reached: dict[Call, tuple[int, int, int]] = {}
         for here, unit in enumerate(units):
             if walk.names[here] == ACCUMULATE:
                 continue
             for output, call in points.get((threads[here], numbers[here]), ()):
-                if call.measured and call.points[0] == (numbers[here], output):
-                    self._want(call, backward, entries, here, output)
+                rank = call.points.index((numbers[here], output))
+                if call.measured and (call not in reached or rank < reached[call][0]):
+                    reached[call] = (rank, here, output)
             if isinstance(unit, Function) and self._measured < _MAX_MEASURED_FUNCTIONS:
                 self._measured += 1
                 self._want(unit, backward, entries, here, 0)
+        for call, (_, here, output) in reached.items():
+            self._want(call, backward, entries, here, output)
         inputs = self._inputs(walk, units)
         for unit, (child, output, sources) in inputs.items():
             delta = self.deltas.get(unit)
