@@ -201,7 +201,7 @@ class _Ladder:
             wanted = _GPUS.search(message)
             self.pretend = max(1, int(wanted.group(1))) if wanted is not None else 1
             return "pretend-cuda"
-        if kind in ("no-backward", "timeout") and result.get("started_processes") and not self.processes_here:
+        if result.get("started_processes") and not self.processes_here:
             self.processes_here = True
             return strategy
         if kind == "timeout" and self.batch_cap is None and _has_batches(result):

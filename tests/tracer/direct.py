@@ -101,6 +101,7 @@ def _multiply(patches: Patches, scale: float) -> None:
 @contextlib.contextmanager
 def _undisturbed(patches: Patches, folder: Path) -> Iterator[None]:
     main, path, threads = sys.modules["__main__"], list(sys.path), torch.get_num_threads()
+    arguments, sys.argv = sys.argv, ["train.py"]
     state, python_state, kind = torch.get_rng_state(), random.getstate(), torch.get_default_dtype()
     torch.set_num_threads(1)
     gc.freeze()
@@ -114,7 +115,7 @@ def _undisturbed(patches: Patches, folder: Path) -> Iterator[None]:
         gc.unfreeze()
         torch.backends.cuda.enable_flash_sdp(True)
         torch.backends.cuda.enable_mem_efficient_sdp(True)
-        sys.modules["__main__"], sys.path[:] = main, path
+        sys.modules["__main__"], sys.path[:], sys.argv = main, path, arguments
         torch.set_num_threads(threads)
         torch.set_default_dtype(kind)
         torch.set_rng_state(state)
