@@ -113,8 +113,21 @@ def overlap(left: Value, right: Value) -> bool | None:
         # Two optimizers built over different things that nobody can look into are taken to hold different parameters.
         a, b = sources(left), sources(right)
     if a is None or b is None:
-        return True if _shared(left, right) else None
-    return any(x is y or _inside(x, y) or _inside(y, x) for x in a for y in b)
+        return True if _shared(left, right) or _meet(_in_sight(left), _in_sight(right)) else None
+    return _meet(a, b)
+
+
+def _meet(left: list[Value], right: list[Value]) -> bool:
+    return any(x is y or _inside(x, y) or _inside(y, x) for x in left for y in right)
+
+
+def _in_sight(value: Value) -> list[Value]:
+    """Those of the modules and parameters behind a value that can be seen."""
+    if isinstance(value, Optimizer):
+        return [owner for part in value.parameters for owner in _in_sight(part)]
+    if isinstance(value, Parameters):
+        return [owner for part in value.owners for owner in _in_sight(part)] if value.whole else []
+    return owners(value) or []
 
 
 def _shared(left: Value, right: Value) -> bool:

@@ -9,6 +9,8 @@ from gradlint.facts import relations
 from gradlint.facts.events import (
     Backward,
     Construct,
+    Escape,
+    Event,
     GradEdit,
     ManualUpdate,
     OptimizerStep,
@@ -23,14 +25,14 @@ from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.training_step import repeated
 from gradlint.facts.uncalled import uncalled
-from gradlint.facts.values import Instance, Layer, Optimizer, Scheduler, Tensor, Value
+from gradlint.facts.values import Gradient, Instance, Layer, Manager, Optimizer, Scheduler, Tensor, Value
 
 
 @dataclass(slots=True, frozen=True)
 class Unstepped:
     """`backward` fills the gradients of `optimizer` in vain; `scheduler` is the step of its scheduler, if any."""
 
-    optimizer: Optimizer
+    optimizer: Optimizer | Manager
     backward: Backward
     scheduler: SchedulerStep | None
 
@@ -53,8 +55,9 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
         for e in events
         if (isinstance(e, ManualUpdate) and not _of_frozen(facts, e)) or (isinstance(e, GradEdit) and e.fresh)
     ]
-    if any(call.name.startswith("Gradient.") for call in facts.calls):
+    if any(call.name.startswith("Gradient.") and not _of_input(facts, call.receiver) for call in facts.calls):
         return
+    yield from _engines(facts, events)
     built = dict.fromkeys(e.value for e in events if isinstance(e, Construct) and isinstance(e.value, Optimizer))
     places = {o.place for o in stepped if isinstance(o, Optimizer)}
     for run in facts.runs:
@@ -66,7 +69,7 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
                 or not optimizer.known
                 or optimizer.managed == "deepspeed"
                 or handed(facts, optimizer)
-                or any(relations.overlap(target, optimizer) is not False for target in edited)
+                or _by_hand(optimizer, edited)
                 or (strangers and _kept_by_example(facts, optimizer))
             ):
                 continue
@@ -77,6 +80,35 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
                     continue
                 places.add(optimizer.place)
                 yield Unstepped(optimizer, (own or reached)[0], _scheduler(run, optimizer))
+
+
+def _engines(facts: TrainingFacts, events: list[Event]) -> Iterator[Unstepped]:
+    """DeepSpeed engines that back-propagate in a loop and that nothing steps."""
+    if any(isinstance(event, OptimizerStep) for event in events):
+        return
+    for run in facts.runs:
+        for loop in repeats(repeated(facts, run)):
+            for event in walk(loop.body):
+                engine = event.via if isinstance(event, Backward) else None
+                if isinstance(engine, Manager) and engine.kind == "deepspeed" and isinstance(event, Backward):
+                    if not any(isinstance(e, Escape) and engine in e.values for e in events):
+                        yield Unstepped(engine, event, None)
+                    return
+
+
+def _of_input(facts: TrainingFacts, receiver: Value | None) -> bool:
+    """Whether a gradient is that of a tensor that a network is given, as in an attack, and no optimizer trains."""
+    owner = receiver.owner if isinstance(receiver, Gradient) else None
+    if not isinstance(owner, Tensor) or owner.attribute != "leaf":
+        return False
+    return not any(owner is part for optimizer in facts.optimizers for part in relations.owners(optimizer) or ())
+
+
+def _by_hand(optimizer: Optimizer, edited: list[Value]) -> bool:
+    """Whether the script may update what an optimizer holds itself; one parameter of several may only be bounded."""
+    touched = [target for target in edited if relations.overlap(target, optimizer) is not False]
+    singles = all(isinstance(t, Tensor) and t.parameter and t.attribute != "*" for t in touched)
+    return bool(touched) and not (singles and len(optimizer.parameters) > len(touched))
 
 
 def _takes_over(stepped: Value, optimizer: Optimizer) -> bool:
