@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 
 from gradlint.diagnostics import Applicability, Edit, Finding, Fix, Range
-from gradlint.facts.model import TrainingFacts
+from gradlint.facts.model import AttributeWrite, TrainingFacts
 from gradlint.facts.torch_names import FACTORIES
-from gradlint.facts.values import Tensor
+from gradlint.facts.values import Constant, Tensor, Unknown, is_module
 from gradlint.options import Options
 
 _MEANT = "requires_grad"
@@ -20,10 +20,10 @@ _ALIKE = 0.8
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every attribute written on a tensor and every keyword given to a constructor of one."""
     for write in facts.writes:
-        if isinstance(write.owner, Tensor) and _misspelt(write.name) and write.target is not None:
+        if _takes_it(facts, write) and _misspelt(write.name) and write.target is not None:
             line, column = write.target[2], write.target[3]
             span = Range(line, column - len(write.name), line, column)
-            yield _finding(write.place.path, Range(*write.place.at), span, write.name, write.owner.hint or "the tensor")
+            yield _finding(write.place.path, Range(*write.place.at), span, write.name, getattr(write.owner, "hint", "") or "the tensor")
     for call in facts.calls:
         if not call.name.startswith("torch.") or call.name.rpartition(".")[2] not in FACTORIES | {"Parameter"}:
             continue
@@ -32,6 +32,14 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 line, column = call.spans[name][:2]
                 span = Range(line, column, line, column + len(name))
                 yield _finding(call.place.path, Range(*call.place.at), span, name, "the tensor")
+
+
+def _takes_it(facts: TrainingFacts, write: AttributeWrite) -> bool:
+    """Whether a switch was meant: of a tensor or a module, or of something unseen that nobody asks for it again."""
+    if isinstance(write.owner, Unknown):
+        switch = isinstance(write.value, Constant) and isinstance(write.value.value, bool)
+        return switch and write.name not in facts.mentions
+    return isinstance(write.owner, Tensor) or is_module(write.owner)
 
 
 def _misspelt(name: str) -> bool:

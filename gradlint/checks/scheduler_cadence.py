@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts import schedule
+from gradlint.facts.cadence import unit_of
 from gradlint.facts.events import OptimizerStep, Repeat, Run, SchedulerStep, walk
 from gradlint.facts.lightning import manual
 from gradlint.facts.model import TrainingFacts
@@ -17,23 +17,10 @@ from gradlint.facts.values import (
     Mapping,
     Place,
     Scheduler,
-    Steps,
-    Unknown,
     Value,
     constant,
-    number,
 )  # fmt: skip
 from gradlint.options import Options
-
-_LENGTHS = {
-    "CosineAnnealingLR": (1, "T_max"), "LinearLR": (3, "total_iters"), "PolynomialLR": (1, "total_iters"),
-    "StepLR": (1, "step_size"), "OneCycleLR": (2, "total_steps"), "MultiStepLR": (1, "milestones"),
-    "get_cosine_schedule_with_warmup": (2, "num_training_steps"),
-    "get_linear_schedule_with_warmup": (2, "num_training_steps"),
-    "get_polynomial_decay_schedule_with_warmup": (2, "num_training_steps"),
-    "get_cosine_with_hard_restarts_schedule_with_warmup": (2, "num_training_steps"),
-}  # fmt: skip
-"""Where each scheduler takes its length."""
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
@@ -48,12 +35,12 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             if sum(e.scheduler is scheduler for e in events) > 1:
                 continue
             found = _cadence(run, event, scheduler)
-            unit = _unit(scheduler, found[1]) if found is not None else ""
+            unit = unit_of(scheduler, found[1]) if found is not None else ""
             if found is not None and unit and unit != found[0]:
                 seen.add(event.place)
                 yield _finding(facts, scheduler, unit, event.place)
         for scheduler, cadence in _configured(facts, run):
-            unit = _unit(scheduler, None)
+            unit = unit_of(scheduler, None)
             if unit and unit != cadence and scheduler.place not in seen:
                 seen.add(scheduler.place)
                 yield _finding(facts, scheduler, unit, scheduler.place)
@@ -103,58 +90,3 @@ def _cadence(run: Run, event: SchedulerStep, scheduler: Scheduler) -> tuple[str,
     if len(around) == len(loops):
         return "batch", loops[-2]
     return ("epoch", around[-1]) if len(around) == len(loops) - 1 else None
-
-
-def _unit(scheduler: Scheduler, epochs: Repeat | None) -> str:
-    """The unit of a schedule's length: batch, epoch or unknown."""
-    if "steps_per_epoch" in scheduler.keywords:
-        steps = scheduler.keywords["steps_per_epoch"]
-        return "epoch" if number(steps) == 1 else "batch"
-    position, name = _LENGTHS.get(scheduler.name, (99, ""))
-    length = scheduler.keywords.get(name)
-    if length is None and position < len(scheduler.arguments):
-        length = scheduler.arguments[position]
-    bound = (
-        epochs.over.arguments[-1]
-        if epochs is not None
-        and isinstance(epochs.over, Steps)
-        and epochs.over.kind == "range"
-        and epochs.over.arguments
-        else None
-    )
-    if scheduler.name == "LambdaLR":
-        units = {_of_length(divisor, bound) for divisor in schedule.divisors(scheduler)} - {""}
-        return units.pop() if len(units) == 1 else ""
-    if length is None:
-        return ""
-    unit = _of_length(length, bound)
-    if unit or bound is None:
-        return unit
-    return "epoch" if _collapses(scheduler, number(length), number(bound)) else ""
-
-
-def _of_length(length: Value, bound: Value | None) -> str:
-    """The unit in which a length is counted: a loader's length in batches, that of the epoch loop in epochs."""
-    if isinstance(length, Unknown) and (
-        length.origin == "length" or length.hint.endswith(".estimated_stepping_batches")
-    ):
-        return "batch"
-    return "epoch" if bound is not None and _counts(length, bound) else ""
-
-
-def _collapses(scheduler: Scheduler, size: float | None, epochs: float | None) -> bool:
-    """Whether steps of StepLR that lie within the epochs would take three decades off the rate in 100 batches."""
-    if scheduler.name != "StepLR" or size is None or epochs is None or not 0 < size < epochs:
-        return False
-    fallen = schedule.decades(scheduler, 100)
-    return fallen is not None and fallen <= -3.0
-
-
-def _counts(length: Value, epochs: Value) -> bool:
-    """Whether a length is the number of epochs, or lies at milestones within it."""
-    if isinstance(length, Collection):
-        last, total = [number(item) for item in length.items], number(epochs)
-        return bool(last) and total is not None and all(point is not None and point < total for point in last)
-    if isinstance(length, Constant) and isinstance(epochs, Constant):
-        return number(length) is not None and length.value == epochs.value
-    return length is epochs

@@ -20,6 +20,7 @@ from gradlint.facts.values import (
     Mapping,
     Scheduler,
     Steps,
+    Unknown,
     Value,
     constant,
     integer,
@@ -33,6 +34,7 @@ _POSITIONS = {
     "CosineAnnealingLR": ("optimizer", "T_max", "eta_min"),
     "LinearLR": ("optimizer", "start_factor", "end_factor", "total_iters"),
     "MultiplicativeLR": ("optimizer", "lr_lambda"),
+    "SequentialLR": ("optimizer", "schedulers", "milestones"),
     "ConstantLR": ("optimizer", "factor", "total_iters"), "PolynomialLR": ("optimizer", "total_iters", "power"),
 }  # fmt: skip
 
@@ -96,15 +98,40 @@ def _lambda(scheduler: Scheduler, step: int) -> float | None:
     return math.log10(after / before)
 
 
-def divisors(scheduler: Scheduler) -> Iterator[Value]:
-    """What the factor of a LambdaLR divides the step by: `lambda it: (1 - it / total) ** 0.9`."""
+def measures(scheduler: Scheduler) -> Iterator[Value]:
+    """What the factor of a LambdaLR holds the step against: `lambda it: (1 - it / total) ** 0.9`, `it < warmup`."""
     given = argument(scheduler, "lr_lambda")
-    if not isinstance(given, FunctionValue) or not given.node.parameters:
-        return
-    step = given.node.parameters[-1].name
-    for node in code.walk(given.node.body):
+    if isinstance(given, FunctionValue) and given.node.parameters:
+        yield from _measures(given, given.node.parameters[-1].name, {})
+
+
+def _measures(function: FunctionValue, step: str, given: dict[str, tuple[code.Expr, FunctionValue]]) -> Iterator[Value]:
+    """Of one function; `given` holds what its other parameters were called with, and where."""
+    for node in code.walk(function.node.body):
         if isinstance(node, code.Binary) and node.op == "/" and _mentions(node.left, step):
-            found = _looked_up(node.right, given)
+            yield from _inside(node.right, function, given)
+        elif isinstance(node, code.Compare) and _mentions(node.left, step):
+            found = [value for _, right in node.rest for value in _inside(right, function, given)]
+            yield from (value for value in found if isinstance(value, Unknown))
+        elif isinstance(node, code.Call) and not given:
+            callee = _looked_up(node.func, function)
+            names = [p.name for p in callee.node.parameters] if isinstance(callee, FunctionValue) else []
+            passed = {item.name or name: item.value for name, item in zip(names, node.arguments, strict=False)}
+            steps = [name for name, expr in passed.items() if isinstance(expr, code.Name) and expr.name == step]
+            if isinstance(callee, FunctionValue) and steps:
+                yield from _measures(callee, steps[0], {name: (expr, function) for name, expr in passed.items()})
+
+
+def _inside(
+    expr: code.Expr, function: FunctionValue, given: dict[str, tuple[code.Expr, FunctionValue]]
+) -> Iterator[Value]:
+    """What the names of an expression stand for."""
+    for node in code.walk(expr):
+        if isinstance(node, code.Name) and node.name in given:
+            passed, caller = given[node.name]
+            yield from _inside(passed, caller, {})
+        elif isinstance(node, (code.Name, code.Attribute)):
+            found = _looked_up(node, function)
             if found is not None:
                 yield found
 

@@ -127,13 +127,18 @@ def _sum(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, p
         return result
     numbers = list(arguments[0].items if arguments and isinstance(arguments[0], Collection) else arguments)
     if len(numbers) == 1 or not all(isinstance(part, Constant) for part in numbers):
-        return it.unknown(name, "value", tuple(inside))
+        return it.unknown(name, "length" if any(map(_is_length, numbers)) else "value", tuple(inside))
     values = [part.value for part in numbers if isinstance(part, Constant) and isinstance(part.value, (int, float))]
     if len(values) != len(numbers) or not values:
         return it.unknown(name)
     default = any(isinstance(part, Constant) and part.default for part in numbers)
     table: dict[str, Callable[[list[int | float]], int | float]] = {"max": max, "min": min, "sum": sum}
     return Constant(table[name](values), default)
+
+
+def _is_length(value: Value) -> bool:
+    """Whether a number was computed of `len(…)` of something unseen."""
+    return isinstance(value, Unknown) and value.origin == "length"
 
 
 def _number(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
@@ -145,6 +150,8 @@ def _number(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords
             )
         except (ValueError, OverflowError):
             return it.unknown(name)
+    if _is_length(given):
+        return it.unknown(name, "length")
     if isinstance(given, (Tensor, Unknown)) and name in ("float", "int"):
         return tensors.cut(it, given, "float", place)
     return it.unknown(name)
@@ -277,6 +284,8 @@ def _arithmetic(it: Interpreter, name: str, arguments: Arguments, keywords: Keyw
     given = [number(argument) for argument in arguments]
     function = getattr(math, name.rpartition(".")[2])
     known = [value for value in given if value is not None]
+    if len(arguments) == 1 and _is_length(arguments[0]) and function in (math.ceil, math.floor):
+        return it.unknown(name, "length")
     if not arguments or keywords or len(known) != len(given):
         return library.unknown_function(it, name, arguments, keywords, place, name)
     try:
