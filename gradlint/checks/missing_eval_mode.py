@@ -10,7 +10,7 @@ from gradlint.facts.events import Backward, ModeSwitch, walk
 from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.modes import TrainMode
-from gradlint.facts.values import Place
+from gradlint.facts.values import Place, is_module
 from gradlint.options import Options
 
 
@@ -18,7 +18,11 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge the first call of each module in every evaluation loop; what one loop forgets is one finding."""
     forgotten: dict[int, list[tuple[Evaluation, Place]]] = {}
     for evaluation in evaluations(facts):
-        if modules.mode_dependent(evaluation.module) is not True or _left_to_caller(facts, evaluation):
+        seen = is_module(evaluation.module)
+        depends = modules.mode_dependent(evaluation.module) if seen else None
+        if depends is False or (depends is None and not _switched_on(facts, evaluation)):
+            continue
+        if _left_to_caller(facts, evaluation):
             continue
         for judgement in TrainMode(evaluation.module, evaluation.first).run(evaluation.run.tree):
             if judgement.verdict == "sure" or (judgement.verdict == "maybe" and options.strict):
@@ -30,6 +34,15 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         be = "is" if len(names) == 1 else "are"
         values = {"modules": ", ".join(f"`{name}`" for name in names), "be": be, "layers": ", ".join(layers)}
         yield Finding("missing-eval-mode", place.path, Range(*place.at), values)
+
+
+def _switched_on(facts: TrainingFacts, evaluation: Evaluation) -> bool:
+    """Whether the script cares for the mode of a module that nobody can see into: it calls `train()` of it, never
+    `eval()`, and evaluates without recording.
+    """
+    events = [e for run in facts.runs for e in walk(run.tree) if isinstance(e, ModeSwitch)]
+    own = [e.training for e in events if e.module is evaluation.module]
+    return bool(own) and all(own) and all(e.training for e in events) and evaluation.first.recording is False
 
 
 def _left_to_caller(facts: TrainingFacts, evaluation: Evaluation) -> bool:

@@ -23,7 +23,13 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         if _takes_it(facts, write) and _misspelt(write.name) and write.target is not None:
             line, column = write.target[2], write.target[3]
             span = Range(line, column - len(write.name), line, column)
-            yield _finding(write.place.path, Range(*write.place.at), span, write.name, getattr(write.owner, "hint", "") or "the tensor")
+            yield _finding(
+                write.place.path,
+                Range(*write.place.at),
+                span,
+                write.name,
+                getattr(write.owner, "hint", "") or "the tensor",
+            )
     for call in facts.calls:
         if not call.name.startswith("torch.") or call.name.rpartition(".")[2] not in FACTORIES | {"Parameter"}:
             continue

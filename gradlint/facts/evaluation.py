@@ -166,14 +166,14 @@ def _ancestors(tree: list[Node], loop: Repeat) -> list[Repeat]:
 def mode_layers(module: Value) -> str | None:
     """The layers of a module that differ between train and eval mode, in words; None if there surely are none."""
     if isinstance(module, Unknown):
-        return "dropout and batch norm, if it has any"
+        return "dropout and batch norm (if it has any)"
     dependent = modules.mode_dependent(module)
     if dependent is False:
         return None
     found = modules.mode_parts(module)
     if found:
         return ", ".join(found[:3])
-    return "dropout or batch norm" if dependent else "dropout and batch norm, if it has any"
+    return "dropout or batch norm" if dependent else "dropout and batch norm (if it has any)"
 
 
 def covers(switched: Value, module: Value) -> bool:

@@ -35,7 +35,7 @@ def canonical(name: str) -> str:
             name = short + name[len(prefix) :]
             break
     parts = name.split(".")
-    if name.startswith("torch.optim.") and not name.startswith("torch.optim.lr_scheduler"):
+    if name.startswith("torch.optim.") and not name.startswith(("torch.optim.lr_scheduler", "torch.optim.swa_utils")):
         return f"torch.optim.{parts[-1]}" if len(parts) > 3 and parts[-1][:1].isupper() else name
     if name.startswith("torch.nn.") and len(parts) == 4 and parts[-1][:1].isupper() and parts[2].islower():
         return name if parts[2] in ("utils", "parallel", "init", "functional") else f"torch.nn.{parts[-1]}"

@@ -63,6 +63,8 @@ def module(it: Interpreter, call: MethodCall[Value]) -> Value:
         limit = call.argument(0, "max_norm")
         it.emit(ClipGrad(place, it.frame.function, "norm", receiver, limit, call.hint))
         return it.unknown("grad_norm")
+    if name == "update_parameters" and isinstance(receiver, Layer) and receiver.name == "AveragedModel":
+        return Constant(None)
     if isinstance(receiver, Layer) and not receiver.kind.startswith("torch.nn."):
         found = frameworks.engine_method(it, receiver, name, arguments, call.keywords, place)
         if found is not None:

@@ -220,6 +220,8 @@ def mode_parts(module: Value) -> list[str]:
             found[part.name] = None
         elif isinstance(part, Instance):
             found.update(dict.fromkeys(_told_the_mode(part.cls)))
+            if _asks_the_mode(part.cls):
+                found[part.cls.name] = None
     return list(found)
 
 
@@ -232,6 +234,14 @@ def _told_the_mode(cls: ClassValue) -> Iterator[str]:
             continue
         if any(isinstance(a.value, code.Attribute) and a.value.name == "training" for a in node.arguments):
             yield node.func.name
+
+
+def _asks_the_mode(cls: ClassValue) -> bool:
+    """Whether what a module's forward returns hangs on `self.training`."""
+    hit = cls.find("forward")
+    method = hit[0].node if hit is not None and isinstance(hit[0], FunctionValue) else None
+    tests = [n.test for n in code.walk(method.body) if isinstance(n, (code.If, code.Conditional))] if method else []
+    return any(isinstance(n, code.Attribute) and n.name == "training" for test in tests for n in code.walk(test))
 
 
 def switches(layer: Layer) -> bool:

@@ -10,6 +10,7 @@ from gradlint.facts.interpret import calls, conditions, iterators, library, modu
 from gradlint.facts.interpret.method_call import Arguments, Handler, Keywords
 from gradlint.facts.roles import last_name
 from gradlint.facts.values import (
+    Choice,
     Collection,
     Constant,
     External,
@@ -27,6 +28,7 @@ from gradlint.facts.values import (
     Unknown,
     Value,
     constant,
+    is_module,
     number,
 )
 
@@ -177,6 +179,16 @@ def _copy(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
     return made
 
 
+def _average(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    """`AveragedModel(model)`: a copy that an average of the weights is kept in."""
+    given = arguments[0] if arguments else keywords.get("model")
+    if given is None or not is_module(given) or isinstance(given, Choice):
+        return it.unknown("model", "call")
+    averaged = Layer(name, [given], keywords, place, [modules.duplicate(given, {})], ["module"])
+    it.made(averaged)
+    return averaged
+
+
 def _partial(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     return Partial(arguments[0], arguments[1:], dict(keywords)) if arguments else it.unknown(name)
 
@@ -295,7 +307,12 @@ def _arithmetic(it: Interpreter, name: str, arguments: Arguments, keywords: Keyw
     return Constant(found, any(isinstance(argument, Constant) and argument.default for argument in arguments))
 
 
+def _nothing(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    return Constant(None)
+
+
 HANDLERS: dict[str, Handler] = {
+    "torch.optim.swa_utils.AveragedModel": _average, "torch.optim.swa_utils.update_bn": _nothing,
     **{
         f"{owner}.{name}": _arithmetic
         for owner in ("math", "numpy")
