@@ -9,8 +9,9 @@ from gradlint.facts import relations
 from gradlint.facts.events import Forward, walk
 from gradlint.facts.interpret.tensors import parts
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.unrecorded import unrecorded
 from gradlint.facts.updates import Update, updates
-from gradlint.facts.values import Cut, Tensor
+from gradlint.facts.values import Cut, Tensor, Value
 from gradlint.options import Options
 
 _MODES = {
@@ -21,7 +22,7 @@ _MODES = {
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
-    """Judge every loss whose gradients an optimizer is stepped with."""
+    """Judge every loss whose gradients an optimizer is stepped with, and what that optimizer holds beside it."""
     found = list(updates(facts))
     # Code that training and validation share: a switch inside keeps the second from its backward.
     trained = {update.place for update in found if update.loss.roots}
@@ -33,16 +34,22 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             if missed is None:
                 continue
             forward = _forward(update, cut)
-            name = facts.name_of(forward.module if forward is not None else missed, "the model")
-            place = forward.place if forward is not None else cut.place
-            values: dict[str, str | int | float] = {
-                "what": f"`{name}` is called" if forward is not None else "the loss is computed",
-                "context": _MODES[cut.kind],
-                "line": update.place.at[0],
-                "reached": "its parameters" if forward is not None else f"the parameters of `{name}`",
-            }
-            yield Finding("no-grad-training-forward", place.path, Range(*place.at), values)
+            yield _finding(facts, update, forward, forward.module if forward is not None else missed, cut)
             break
+    for update, forward in unrecorded(facts, found):
+        yield _finding(facts, update, forward, forward.module, None)
+
+
+def _finding(facts: TrainingFacts, update: Update, forward: Forward | None, module: Value, cut: Cut | None) -> Finding:
+    name = facts.name_of(module, "the model")
+    place = forward.place if forward is not None else cut.place if cut is not None else update.place
+    values: dict[str, str | int | float] = {
+        "what": f"`{name}` is called" if forward is not None else "the loss is computed",
+        "context": _MODES[cut.kind if cut is not None else "no_grad"],
+        "line": update.place.at[0],
+        "reached": "its parameters" if forward is not None else f"the parameters of `{name}`",
+    }
+    return Finding("no-grad-training-forward", place.path, Range(*place.at), values)
 
 
 def _forward(update: Update, cut: Cut) -> Forward | None:

@@ -20,7 +20,7 @@ from gradlint.facts.interpret import modules, tensors
 from gradlint.facts.lightning import automatic_steps
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.spared import spared
-from gradlint.facts.values import Choice, Instance, Layer, Mapping, Optimizer, Place, Tensor, Value
+from gradlint.facts.values import Choice, Instance, Layer, Mapping, Optimizer, Place, Tensor, Value, is_module
 from gradlint.options import Options
 
 
@@ -55,7 +55,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             held = relations.sources(optimizer) or []
             values: dict[str, str | int | float] = {
                 "optimizer": facts.name_of(optimizer, "optimizer"),
-                "held": ", ".join(f"`{facts.name_of(part, 'other parameters')}`" for part in held),
+                "held": ", ".join(dict.fromkeys(f"`{facts.name_of(part, 'other parameters')}`" for part in held)),
                 "backward_line": training.place.at[0],
                 "missing": ", ".join(sorted(missing)),
             }
@@ -113,21 +113,28 @@ def _parts_left(
     parts = [source for o in optimizers if isinstance(o, Optimizer) for source in relations.sources(o) or []]
     if not any(part is not root and relations.within(part, root) for part in parts):
         return []
-    held: set[Value] = set()
-    for optimizer in optimizers:
-        found = coverage.leaves(optimizer)
-        if found is None:
-            return []
-        held |= set(found)
+    held = [(coverage.leaves(o), relations.sources(o) if isinstance(o, Optimizer) else None) for o in optimizers]
     above = tensors.ancestry(loss)
     reached = {leaf for key in above for leaf in facts.inner.get(key, ())}
     left: dict[str, None] = {}
     for path, part in modules.paths(root):
-        if part in reached and part not in held and isinstance(part, Layer) and relations.has_parameters(part):
+        if (
+            part in reached
+            and isinstance(part, Layer)
+            and not any(_may_hold(*known, part) for known in held)
+            and relations.has_parameters(part)
+        ):
             if any(spared(event, part, events) for event in events):
                 return []
             left.setdefault(path.partition(".")[0])
     return [f"`{facts.name_of(root, 'a module')}.{name}`" for name in left]
+
+
+def _may_hold(leaves: dict[Value, Value] | None, sources: list[Value] | None, part: Layer) -> bool:
+    """Whether an optimizer holds a layer, or may do so: one of what it was built over has it."""
+    if leaves is not None:
+        return part in leaves
+    return sources is None or any(not is_module(source) or relations.within(part, source) for source in sources)
 
 
 def _parameters_left(loss: Tensor, optimizers: list[Value], events: list[Event]) -> Iterator[Tensor]:

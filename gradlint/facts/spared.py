@@ -19,7 +19,10 @@ from gradlint.facts.values import Value
 def spared(event: Event, module: Value, events: list[Event]) -> bool:
     """Whether it is frozen, kept in eval mode, updated by hand, loaded, put in for another, or given to unseen code."""
     if isinstance(event, Freeze):
-        return event.trainable is not True and relations.overlap(event.target, module) is not False
+        if event.trainable is True or relations.overlap(event.target, module) is False:
+            return False
+        # Frozen while another network learns, and released again.
+        return not any(isinstance(e, Freeze) and e.trainable is True and e.target is event.target for e in events)
     if isinstance(event, ModeSwitch):
         return event.training is False and relations.within(module, event.module) and not _trained(event, events)
     if isinstance(event, (ManualUpdate, GradEdit)):
