@@ -7,6 +7,7 @@ its head; only documentation and tests read further. Heads of a whole folder can
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
@@ -97,8 +98,9 @@ class Example:
 class Catalog:
     """The rules of one or more folders; the built-in folder comes first, the user's after it.
 
-    `index_file`, if given, keeps the compiled heads between runs. Raises CatalogError (file:line: key) for a wrong rule
-    file, a code or name given twice, and a folder that is not there.
+    `index_file` keeps the compiled heads between runs; without one, those of the built-in folder are kept as Python
+    keeps its bytecode. Raises CatalogError (file:line: key) for a wrong rule file, a code or name given twice, and a
+    folder that is not there.
     """
 
     def __init__(self, folders: Iterable[Path] = (), index_file: Path | None = None) -> None:
@@ -146,19 +148,24 @@ class Catalog:
 
     def _heads(self) -> list[dict[str, Any]]:
         stamp = [(str(path), stat.st_mtime_ns, stat.st_size) for path in self.files.values() if (stat := path.stat())]
-        if self._index_file is None:
+        index = self._index_file or (self._beside() if len(self.folders) == 1 else None)
+        if index is None:
             return [_head(*of_one) for of_one in stamp]
         import marshal
 
         try:
-            known, heads = marshal.loads(self._index_file.read_bytes())
+            known, heads = marshal.loads(index.read_bytes())
             if known == stamp:
                 return list(heads)
         except (OSError, ValueError, EOFError, TypeError):
             pass
         heads = [_head(*of_one) for of_one in stamp]
-        _replace(self._index_file, marshal.dumps((stamp, heads)))
+        if self._index_file is not None or not sys.dont_write_bytecode:
+            _replace(index, marshal.dumps((stamp, heads)))
         return heads
+
+    def _beside(self) -> Path:
+        return self.folders[0] / "__pycache__" / f"heads.{sys.implementation.cache_tag}.bin"
 
 
 def builtin_folder() -> Path:
@@ -236,6 +243,7 @@ def _replace(path: Path, data: bytes) -> None:
     """Write atomically; a folder that cannot be written only costs time."""
     scratch = path.with_name(f"{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(exist_ok=True)
         scratch.write_bytes(data)
         os.replace(scratch, path)
     except OSError:

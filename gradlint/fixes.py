@@ -6,7 +6,6 @@ import ast
 import json
 import os
 import re
-import tempfile
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,6 +59,8 @@ def edited(text: str, edits: Iterable[Edit]) -> str:
 
 def write(path: str, before: bytes, after: bytes) -> None:
     """Replace a file at once. Raises OSError if it cannot be, or if it no longer holds `before`."""
+    import tempfile
+
     target = os.path.realpath(path)
     if Path(target).read_bytes() != before:
         raise OSError("it was changed meanwhile and is left as it is")

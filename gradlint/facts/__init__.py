@@ -15,8 +15,9 @@ Verdicts of the order rules, judged on the event tree to the fixpoint of its loo
 `maybe`  it happens on some path, or an unseen callee took the optimizer, model or loss;
 `no`     it does not happen.
 
-Bounds: steps interpreted for one way in and for the whole file, local modules looked into (each is reported in
-`TrainingFacts.bounded` when hit, and by the command on stderr); known items of a loop gone through one by one, local
+Bounds: steps interpreted for one way in and for the whole file, functions of other files that would use these up and so
+are taken as unseen, local modules looked into (each is reported in `TrainingFacts.bounded` when hit, and by the command
+on stderr); known items of a loop gone through one by one, local
 calls inside one another, paths kept apart by a state machine (beyond these a value or verdict is unknown, as for any
 code that cannot be seen).
 """

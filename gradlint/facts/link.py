@@ -10,13 +10,14 @@ from typing import Protocol
 
 from gradlint.errors import SourceError
 from gradlint.facts.build import parse
-from gradlint.facts.code import Stmt
+from gradlint.facts.code import Program, Stmt
+from gradlint.facts.interpret.costs import AGAIN, Key, TooManyStepsError
 from gradlint.facts.interpret.frame import Frame
 from gradlint.facts.interpret.interpreter import Interpreter
 from gradlint.facts.interpret.roots import run_all
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.outline import Outline
-from gradlint.facts.scope import Journal, Scope
+from gradlint.facts.scope import Journal, Scope, Store
 from gradlint.facts.values import ClassValue, Constant, forget_choices
 
 MODULES = 400
@@ -56,23 +57,35 @@ class Project:
 
     def facts(self, source: Text) -> TrainingFacts:
         """Facts of one file. Raises SourceError where it is not Python."""
-        self._scopes, self.classes, self._current = {}, [], source.path
+        self._current = source.path
         self._dependencies[source.path] = set()
-        facts = TrainingFacts(source.path)
-        scope = Scope(
-            source.path, "module", names={"__name__": Constant("__main__"), "__file__": Constant(source.path, True)}
-        )
-        self._scopes[os.path.realpath(source.path)] = scope
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, RECURSION))
         try:
-            it = Interpreter(facts, self, source.text.count("\n"))
-            run_all(it, Outline(source.text, source.path).program(), scope)
+            return self._interpreted(source, Outline(source.text, source.path).program())
         except RecursionError:
             raise SourceError("nested too deeply to be interpreted", path=source.path) from None
         finally:
             sys.setrecursionlimit(limit)
             forget_choices()
+
+    def _interpreted(self, source: Text, program: Program) -> TrainingFacts:
+        unseen: dict[Key, str] = {}
+        for again in range(AGAIN + 1):
+            forget_choices()
+            self._scopes, self.classes = {}, []
+            names: Store = {"__name__": Constant("__main__"), "__file__": Constant(source.path, True)}
+            scope = Scope(source.path, "module", names=names)
+            self._scopes[os.path.realpath(source.path)] = scope
+            facts = TrainingFacts(source.path)
+            it = Interpreter(facts, self, source.text.count("\n"), unseen, again == AGAIN)
+            try:
+                run_all(it, program, scope)
+                break
+            except TooManyStepsError as error:
+                unseen.update(error.callees)
+        for (path, at), name in unseen.items():
+            facts.bounded.append(f"{path}:{at[0]}: {name} takes too many steps; it counts as unseen in {source.path}")
         return facts
 
     def blank(self, source: Text) -> TrainingFacts:
@@ -211,8 +224,7 @@ class Project:
         run(outline.stars)
 
     def _run(self, it: Interpreter, scope: Scope, statements: list[Stmt]) -> None:
-        fuel, it.fuel = it.fuel, min(it.fuel, it.steps // 4)
-        started = it.fuel
+        floor, it.floor = it.floor, max(it.floor, it.fuel - it.steps // 2)
         outer = (it.statement, it.repeats, it.forwards, it.recording, it.branches, it.quiet)
         it.repeats, it.forwards, it.recording, it.branches, it.quiet = [], [], True, 0, 0
         # What the file binds stays bound, also where a branch that is undone afterwards asked for it first.
@@ -225,4 +237,4 @@ class Project:
             it.frames.pop()
             it.statement, it.repeats, it.forwards, it.recording, it.branches, it.quiet = outer
             it.journal = journal
-            it.fuel = fuel - (started - it.fuel)
+            it.floor = floor

@@ -10,6 +10,7 @@ from gradlint.facts.code import Expr, Span
 from gradlint.facts.events import Branch, Call, Condition, Escape, Exit, Node
 from gradlint.facts.interpret import (
     attributes,
+    costs,
     expressions,
     forward,
     library,
@@ -309,13 +310,42 @@ def enter(
     if own and function.name == "__init__" and function.receiver is None:
         # `Parent.__init__(self)`
         function, arguments = FunctionValue(node, function.scope, arguments[0], function.owner), arguments[1:]
-    if len(it.frames) > DEPTH or it.fuel <= 0 or [frame.node for frame in it.frames].count(node) >= _recursion(node):
+    if (
+        len(it.frames) > DEPTH
+        or it.fuel <= it.floor
+        or [frame.node for frame in it.frames].count(node) >= _recursion(node)
+    ):
         return unseen(it, arguments, keywords, place, function.name, None)
     if isinstance(node, code.Function) and _decorated(node, "abstractmethod") and _is_stub(node):
         # What a subclass does there nobody sees.
         return unseen(it, arguments, keywords, place, function.name, None)
-    scope = Scope(function.scope.path, "function", function.scope)
     name = f"{function.owner.name}.{function.name}" if function.owner is not None else function.name
+    if function.scope.path == it.facts.path:
+        return _run(it, function, name, arguments, keywords, place)
+    if it.unseen and costs.key_of(function) in it.unseen:
+        if function.name == "__init__" and isinstance(function.receiver, Instance):
+            _unseen_start(it, function.receiver)
+        return unseen(it, arguments, keywords, place, function.name, function.receiver)
+    return it.costs.of(it, function, name, lambda: _run(it, function, name, arguments, keywords, place))
+
+
+def _unseen_start(it: Interpreter, instance: Instance) -> None:
+    """A constructor that nobody sees may have set anything."""
+    it.journal.write(instance.attributes, "…", it.unknown("…", "call"))
+    if it.frames and it.frame.receiver is instance:
+        it.frame.ready = None
+
+
+def _run(
+    it: Interpreter,
+    function: FunctionValue,
+    name: str,
+    arguments: list[Value],
+    keywords: dict[str, Value],
+    place: Place,
+) -> Value:
+    node = function.node
+    scope = Scope(function.scope.path, "function", function.scope)
     it.entered.add(id(node))
     frame = Frame(scope, name, node, function.receiver, function.owner)
     if function.name == "__init__" and isinstance(function.receiver, Instance):
@@ -345,6 +375,9 @@ def enter(
     if tape and not idle:
         it.tape.append(Call(name, tape, place))
     _note(it, node, name, function)
+    if it.fuel <= it.floor:
+        # It may return something where nobody came.
+        return unseen(it, arguments, keywords, place, function.name, None)
     if not frame.returns:
         return NONE
     if frame.generates and not _decorated(node, "contextmanager"):

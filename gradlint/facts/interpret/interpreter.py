@@ -21,6 +21,7 @@ from gradlint.facts.interpret import (
     tensors,
     wrappers,
 )
+from gradlint.facts.interpret.costs import Costs, Key, TooManyStepsError
 from gradlint.facts.interpret.frame import Frame
 from gradlint.facts.interpret.loops import any_element, items_of
 from gradlint.facts.model import AttributeWrite, BareExpression, Calculation, TrainingFacts
@@ -41,10 +42,10 @@ from gradlint.facts.values import (
 if TYPE_CHECKING:
     from gradlint.facts.link import Project
 
-STEPS = (60_000, 4)
+STEPS = (10_000, 2)
 """Statements and calls interpreted for one way into a file before the rest counts as unknown: so many, and so many more
 for each line of the file."""
-TOTAL = (120_000, 12)
+TOTAL = (24_000, 6)
 """The same for all ways into a file together."""
 UNROLLED = 6_000
 """Steps spent on known items one by one, loops within loops together, before the rest of each loop is taken together.
@@ -56,7 +57,14 @@ DEPTH = 40
 class Interpreter:
     """Runs statements over values; one per linted file, with one tape for each way in."""
 
-    def __init__(self, facts: TrainingFacts, project: Project, lines: int = 0) -> None:
+    def __init__(
+        self,
+        facts: TrainingFacts,
+        project: Project,
+        lines: int,
+        unseen: dict[Key, str],
+        last: bool,
+    ) -> None:
         self.facts = facts
         self.project = project
         self.journal = Journal()
@@ -78,8 +86,13 @@ class Interpreter:
         self.hooked = 0
         self.called: code.Call | None = None
         self.steps = STEPS[0] + STEPS[1] * lines
-        self.left = TOTAL[0] + TOTAL[1] * lines
+        self.left = self.total = TOTAL[0] + TOTAL[1] * lines
+        self.allowed = 0
         self.fuel = 0
+        self.floor = 0
+        self.unseen = unseen
+        self.last = last
+        self.costs = Costs()
         self.unrolled = 0
         self.resume: Callable[[Value], None] | None = None
         self.counter = 0
@@ -183,7 +196,7 @@ class Interpreter:
         """Run statements; returns how control left them (return, break, continue, raise, mixed) or None."""
         for statement in statements:
             self.fuel -= 1
-            if self.fuel <= 0:
+            if self.fuel <= self.floor:
                 self._exhausted()
                 return None
             self.statement = statement.at
@@ -194,6 +207,9 @@ class Interpreter:
 
     def _exhausted(self) -> None:
         if not self.exhausted:
+            dearest = {} if self.last else self.costs.dearest(self, self.total - self.left + self.allowed - self.fuel)
+            if dearest:
+                raise TooManyStepsError(dearest)
             self.exhausted = True
             place = f"{self.scope.path}:{self.statement[0]}"
             about = f" for {self.facts.path}" if self.scope.path != self.facts.path else ""
@@ -204,11 +220,13 @@ class Interpreter:
     @contextmanager
     def fuelled(self) -> Iterator[None]:
         """Take one way into the file, with the steps allowed for it."""
-        allowed = self.fuel = min(self.steps, self.left)
+        if self.left * 2 < self.total:
+            self.unseen.update(self.costs.dearest(self, self.total - self.left))
+        self.allowed = self.fuel = min(self.steps, self.left)
         try:
             yield
         finally:
-            self.left -= allowed - max(self.fuel, 0)
+            self.left -= self.allowed - max(self.fuel, 0)
 
     def evaluate(self, node: code.Evaluate) -> str | None:
         value = expressions.evaluate(self, node.value, discarded=True)
@@ -319,7 +337,7 @@ class Interpreter:
         """Go through known items one by one; False if that costs so much that the rest has to be taken together."""
         for index, item in enumerate(items):
             if index and self.unrolled - self.fuel > UNROLLED:
-                return None, self.fuel <= 0
+                return None, self.fuel <= self.floor
             assign.bind(self, node.target, item, node.at, fresh=True)
             ended = self.block(node.body)
             if ended == "break":
