@@ -139,6 +139,8 @@ class _Ladder:
         result["scratch"] = scratch
         self._assume(result, scratch)
         error = result.get("error")
+        if error is not None and scratch.root != scratch.project:
+            error["message"] = error["message"].replace(f"{scratch.root}{os.sep}", "")
         if error is not None and error["kind"] == "script-exit":
             error["message"] += _last_words(result)
         outcome = error["kind"] if error else "step" if result.get("steps") else "backward"
@@ -213,7 +215,8 @@ class _Ladder:
         if any(attempt["outcome"] in ("timeout", "memory") for attempt in self.attempts) and _backwards(self.best):
             return None
         if kind in ("missing-data", "script-error", "script-exit", "no-backward") and self._note_missing(result):
-            self.first = None
+            if not self.stubs:
+                self.first = None
             return "files"
         return "build"
 

@@ -7,7 +7,7 @@ hold torch and what the scripts import. Packages come from `.primer/` (fetch the
 FOLDER/owner/name. NAME limits the run to scripts whose source and path contain it; their rows are replaced.
 
 Below the table: the share of scripts that a real backward of their own loop was seen of, over those whose imports are
-installed (none had to be replaced by a stub).
+installed (none had to be replaced by a stub, and each has what the script asks of it).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ ROOT = HERE.parents[1]
 SCRIPTS = HERE / "traces.toml"
 TABLE = HERE / "traces.md"
 BUILT = "build"
+OTHER_VERSION = re.compile(r"module '(\w+)[\w.]*' has no attribute|cannot import name '\w+' from '(\w+)")
 STUBBED = re.compile(r"^([\w, ]+?) (?:is )?not installed:")
 
 
@@ -102,6 +103,8 @@ def trace(script: Script, folder: Path, python: str, timeout: float) -> Row:
         return Row(script.name, "none", 0, "", "", "", (result.stderr.strip().splitlines() or ["nothing printed"])[-1])
     data = json.loads(result.stdout)
     absent = [name for told in data["assumptions"] for names in STUBBED.findall(told) for name in names.split(", ")]
+    for names in OTHER_VERSION.findall((data["error"] or {"message": ""})["message"]):
+        absent += [f"{name} in another version" for name in names if name and not (folder / name).exists()]
     counts = Counter(item["verdict"] for item in data["verdicts"])
     confirmed = [
         f"{item['name']} ({Path(item['filename']).name}:{item['location']['row']})"

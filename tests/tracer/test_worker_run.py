@@ -751,3 +751,9 @@ def test_parent_never_imports_torch() -> None:
     code = "import sys, gradlint.tracer.run, gradlint.tracer.ladder; assert 'torch' not in sys.modules"
     root = Path(__file__).resolve().parents[2]
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(root)})
+
+
+def test_a_message_names_the_users_path(tmp_path: Path) -> None:
+    record = run(tmp_path, "torch.load(os.path.abspath('kept/weights.pt'))\n")
+    assert record["error"] is not None
+    assert "directory: 'kept/weights.pt'" in record["error"]["message"]
