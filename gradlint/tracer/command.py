@@ -193,10 +193,11 @@ def _record(
     from gradlint.tracer.run import TraceOptions, trace
     from gradlint.tracer.verdicts import awaited
 
-    if not options.quiet:
-        print(
-            f"gradlint: tracing {options.script}, {options.timeout:g} s at most an attempt", file=sys.stderr, flush=True
-        )
+    def tell(sentence: str) -> None:
+        if not options.quiet:
+            print(f"gradlint: {sentence}", file=sys.stderr, flush=True)
+
+    tell(f"tracing {options.script}, {options.timeout:g} s at most an attempt")
     return trace(
         Path(options.script),
         script_arguments,
@@ -219,6 +220,7 @@ def _record(
             input_dtype=options.input_dtype,
             target=options.target,
         ),
+        tell,
     )
 
 

@@ -10,6 +10,7 @@ import os
 import re
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,13 @@ from gradlint.tracer.scratch import Scratch
 from gradlint.tracer.synthetic import materialise
 
 _MAX_ATTEMPTS = 8
+_AGAIN: dict[Strategy, str] = {
+    "run": "with what it lacks made up",
+    "files": "with missing files made up",
+    "pretend-cuda": "with a GPU pretended",
+    "batch-cap": "with small batches",
+    "build": "to build the network without the script's loop",
+}
 _SMALL_BATCH = 2
 _TORCHRUN = {
     "RANK": "0",
@@ -40,11 +48,14 @@ _DEVICE_DEATH = re.compile(
 _GPUS = re.compile(r"\b(\d{1,2}) (?:or more )?GPUs?\b", re.IGNORECASE)
 
 
-def climb(script: Path, arguments: list[str], options: TraceOptions) -> TraceRecord:
-    """Try the rungs in turn; the best record wins. Raises TraceError when no interpreter can be started."""
+def climb(script: Path, arguments: list[str], options: TraceOptions, tell: Callable[[str], None]) -> TraceRecord:
+    """Try the rungs in turn; the best record wins. Raises TraceError when no interpreter can be started.
+
+    `tell` hears a sentence before each further attempt.
+    """
     started = time.monotonic()
     python = interpreter(script, options.python)
-    ladder = _Ladder(script, arguments, options, python)
+    ladder = _Ladder(script, arguments, options, python, tell)
     with tempfile.TemporaryDirectory(prefix="gradlint-", ignore_cleanup_errors=True) as folder:
         record = ladder.run(Path(folder))
     record["elapsed"] = time.monotonic() - started
@@ -54,11 +65,14 @@ def climb(script: Path, arguments: list[str], options: TraceOptions) -> TraceRec
 class _Ladder:
     """The attempts of one trace."""
 
-    def __init__(self, script: Path, arguments: list[str], options: TraceOptions, python: str) -> None:
+    def __init__(
+        self, script: Path, arguments: list[str], options: TraceOptions, python: str, tell: Callable[[str], None]
+    ) -> None:
         self.script = script
         self.arguments = arguments
         self.options = options
         self.python = python
+        self.tell = tell
         self.attempts: list[Attempt] = []
         self.stubs: list[str] = []
         self.files: list[str] = []
@@ -78,6 +92,9 @@ class _Ladder:
             if found is not None and self._good(found):
                 break
             strategy = self._next(strategy, found)
+            if strategy is not None:
+                stopped = found["error"] or {"message": "no backward call was seen"}
+                self.tell(f"{_sentence(stopped)}; starting again {_AGAIN[strategy]}")
             if strategy == "build":
                 self.stopped = found["error"]
         record = self._final()

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -71,9 +71,18 @@ class TraceOptions:
     project: Path | None = None
 
 
-def trace(script: Path, args: Sequence[str] = (), options: TraceOptions | None = None) -> TraceRecord:
+def _silent(_: str) -> None: ...
+
+
+def trace(
+    script: Path,
+    args: Sequence[str] = (),
+    options: TraceOptions | None = None,
+    tell: Callable[[str], None] = _silent,
+) -> TraceRecord:
     """Get one training step out of a script and bring back what was measured.
 
+    `tell` hears a sentence before each further attempt.
     Raises TraceError only where nothing could be started (no such script, interpreter or platform); whatever happens
     inside the script ends as the record's `error`.
     """
@@ -91,7 +100,7 @@ def trace(script: Path, args: Sequence[str] = (), options: TraceOptions | None =
         import psutil  # noqa: F401
     except ImportError:
         raise MissingExtraError("tracing needs psutil: install gradlint-torch[trace]") from None
-    return climb(script, list(args), options)
+    return climb(script, list(args), options, tell)
 
 
 def interpreter(script: Path, chosen: str | None) -> str:

@@ -136,3 +136,15 @@ def test_check_with_trace_refuses_unknown_words() -> None:
         check_with_trace(Static([], {}), [], fail_on="never")
     with pytest.raises(ConfigError, match="did you mean `timeout`"):
         check_with_trace(Static([], {}), [], settings={"timeoutt": 3})
+
+
+def test_what_a_further_attempt_is_for_is_said(tmp_path: Path, capsys: Capture) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import torch\nif not torch.cuda.is_available():\n    raise RuntimeError('CUDA is not available')\n"
+        "model = torch.nn.Linear(2, 1)\nmodel(torch.randn(3, 2)).mean().backward()\n"
+    )
+    assert main([str(script), *PYTHON]) == 0
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"gradlint: tracing {script}, ")
+    assert second == ("gradlint: train.py:3: RuntimeError: CUDA is not available; starting again with a GPU pretended")
