@@ -78,6 +78,7 @@ class _Ladder:
         self.files: list[str] = []
         self.pretend = 0
         self.processes_here = False
+        self.flat = False
         self.batch_cap: int | None = None
         self.environment: dict[str, str] = {}
         self.best: dict[str, Any] | None = None
@@ -147,7 +148,7 @@ class _Ladder:
         scratch = Scratch(self.script, self.folder / str(len(self.attempts)), self.options)
         self.files = []
         for path, kind in self.missing.items():
-            made = materialise(Path(path), kind, self.script) if scratch.holds(Path(path)) else None
+            made = materialise(Path(path), kind, self.script, self.flat) if scratch.holds(Path(path)) else None
             if made:
                 self.files.append(os.path.relpath(path, scratch.root))
         result = attempt(self._request(strategy, scratch), self.python, self.options)
@@ -231,10 +232,14 @@ class _Ladder:
             return strategy
         if any(attempt["outcome"] in ("timeout", "memory") for attempt in self.attempts) and _backwards(self.best):
             return None
-        if kind in ("missing-data", "script-error", "script-exit", "no-backward") and self._note_missing(result):
-            if not self.stubs:
-                self.first = None
-            return "files"
+        if kind in ("missing-data", "script-error", "script-exit", "no-backward"):
+            if self._note_missing(result):
+                if not self.stubs:
+                    self.first = None
+                return "files"
+            if not self.flat and any(_is_folder(path, kind) for path, kind in self._wanted.items()):
+                self.flat = True
+                return "files"
         return "build"
 
     def _note_missing(self, result: dict[str, Any]) -> bool:
@@ -270,7 +275,7 @@ class _Ladder:
         """Run again with nothing but a step counter, and compare every tensor, mode, hook and generator."""
         scratch = Scratch(self.script, self.folder / "bare", self.options)
         for relative, kind in self._wanted.items():
-            materialise(scratch.root / relative, kind, self.script)
+            materialise(scratch.root / relative, kind, self.script, self.flat)
         strategy = record["strategy"]
         request = {**self._request(strategy, scratch), "mode": "bare", "awaited": [], "steps": record["steps"]}
         bare = attempt(request, self.python, self.options)
@@ -297,6 +302,10 @@ def _sentence(error: dict[str, Any]) -> str:
     place = error.get("place")
     where = f"{os.path.basename(place['file'])}:{place['line']}: " if place else ""
     return f"{where}{error['message']}"
+
+
+def _is_folder(path: str, kind: str) -> bool:
+    return kind == "directory" or not os.path.splitext(path)[1]
 
 
 def _has_batches(result: dict[str, Any]) -> bool:

@@ -77,13 +77,16 @@ _FOLDER_CLASSES = 2
 _FOLDER_IMAGES = 8
 
 
-def materialise(path: Path, kind: str, script: Path) -> bool:
-    """Create what the script looked for; False when its kind is not one that can be made up."""
+def materialise(path: Path, kind: str, script: Path, flat: bool = False) -> bool:
+    """Create what the script looked for; False when its kind is not one that can be made up.
+
+    `flat`: pictures lie in a folder itself, in place of one folder for each class.
+    """
     if path.exists() or path.is_symlink():
         return False
     suffix = path.suffix.lower()
     if kind == "directory" or not suffix:
-        return _folder(path)
+        return _folder(path, flat)
     maker = _MAKERS.get(suffix)
     if maker is None:
         return False
@@ -92,12 +95,12 @@ def materialise(path: Path, kind: str, script: Path) -> bool:
     return True
 
 
-def _folder(path: Path) -> bool:
+def _folder(path: Path, flat: bool) -> bool:
     """A folder of labelled pictures, which is what listing a missing folder mostly means."""
     path.mkdir(parents=True, exist_ok=True)
     for label in range(_FOLDER_CLASSES):
         for number in range(_FOLDER_IMAGES):
-            picture = path / f"class{label}" / f"{number:03d}.png"
+            picture = path / f"{label}{number:03d}.png" if flat else path / f"class{label}" / f"{number:03d}.png"
             picture.parent.mkdir(exist_ok=True)
             _picture(picture, [])
     return True

@@ -369,6 +369,16 @@ for _ in range(10):
     assert not (tmp_path / "data").exists()
 
 
+def test_a_missing_folder_of_pictures_without_classes_is_made_up_too(tmp_path: Path) -> None:
+    source = """
+paths = [path for path in os.listdir("pictures") if path.endswith(".png")]
+assert paths
+"""
+    record = run(tmp_path, source + LOOP)
+    assert (record["strategy"], record["steps"]) == ("files", 3), record["stderr"]
+    assert [attempt["outcome"] for attempt in record["attempts"]] == ["missing-data", "script-error", "step"]
+
+
 TORCHRUN = """
 rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 torch.distributed.init_process_group("gloo", rank=rank, world_size=world)
