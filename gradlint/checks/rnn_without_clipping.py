@@ -26,12 +26,12 @@ from gradlint.facts.moving import stepped, updated
 from gradlint.facts.protocol import Machine, State, repeats_around
 from gradlint.facts.through_time import recurrent
 from gradlint.facts.updates import updates
-from gradlint.facts.values import Layer, Optimizer, Place, Value, is_module
+from gradlint.facts.values import Collection, Layer, Optimizer, Place, Value, is_module
 from gradlint.options import Options
 
 _BOUNDED = frozenset({"LBFGS", "Rprop", "Muon"})
 """Optimizers of torch whose step does not grow with the gradient, or that search for its length."""
-_MAY_CONFIGURE = frozenset({"gradient_clip_val", "plugins", "callbacks", "strategy", "**"})
+_MAY_CONFIGURE = frozenset({"gradient_clip_val", "plugins", "strategy", "**"})
 """Arguments of Lightning's Trainer that clip, or may."""
 
 
@@ -91,6 +91,8 @@ def _unconfigured(facts: TrainingFacts, least: int) -> Iterator[Finding]:
     trainers = [call for call in facts.calls if MANAGERS.get(call.name) == "lightning"]
     if len(trainers) != 1 or trainers[0].arguments or not _MAY_CONFIGURE.isdisjoint(trainers[0].keywords):
         return
+    if not _watching(facts, trainers[0].keywords.get("callbacks")):
+        return
     if not any(type(node) is code.Attribute and node.name == "fit" for node in facts.nodes):
         return
     for update in updates(facts) if facts.recurrences else ():
@@ -101,6 +103,15 @@ def _unconfigured(facts: TrainingFacts, least: int) -> Iterator[Finding]:
                 if held and _plain(facts, optimizer) and not may_clip(facts, update.run, optimizer):
                     yield _finding(facts, optimizer, layer, trainers[0].place)
                     return
+
+
+def _watching(facts: TrainingFacts, callbacks: Value | None) -> bool:
+    """Whether a Trainer's callbacks are Lightning's own, none of which clips."""
+    items = callbacks.items if isinstance(callbacks, Collection) and not callbacks.open else [callbacks]
+    makers = [getattr(item, "maker", "") for item in items if item is not None]
+    imported = {found.bound: found.name for found in facts.imports}
+    names = [imported.get(maker, maker) for maker in makers]
+    return all("lightning" in name and ".callbacks." in name for name in names)
 
 
 def _finding(facts: TrainingFacts, optimizer: Value, layer: Layer, place: Place) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
+from gradlint.facts.events import ManualUpdate, walk
 from gradlint.facts.holding import holds, related
 from gradlint.facts.interpret.tensors import ancestry
 from gradlint.facts.model import Bootstrap, LossCall, TrainingFacts
@@ -60,10 +61,18 @@ def _shared(facts: TrainingFacts, found: Bootstrap) -> Value | None:
 
 
 def _estimates(facts: TrainingFacts, module: Value) -> bool:
-    """Whether a network gives the estimate in some target."""
+    """Whether a network gives the estimate in some target, or is averaged into what should be a copy of it."""
+    events = [event for run in facts.runs for event in walk(run.tree)]
+    if any(isinstance(e, ManualUpdate) and not e.gradient and _of(e.target, module) for e in events):
+        return True
     for found in facts.bootstraps:
         if found.kind == "target" and isinstance(found.other, Tensor):
             given = {*found.other.roots, *(value for cut in found.other.cuts for value in cut.lost)}
             if any(related(module, value) for value in given):
                 return True
     return False
+
+
+def _of(target: Value, module: Value) -> bool:
+    owner = target.owner if isinstance(target, Tensor) else target
+    return owner is module

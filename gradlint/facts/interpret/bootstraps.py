@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts import code
 from gradlint.facts.model import Bootstrap
 from gradlint.facts.roles import last_name, role
-from gradlint.facts.values import Place, Tensor, Unknown, Value
+from gradlint.facts.values import Collection, Place, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -38,17 +38,21 @@ def _reward(it: Interpreter, value: Value) -> bool:
 
 
 def alias(it: Interpreter, node: code.Assign, value: Value) -> None:
-    """`target_net = q_net`: a second name for the same network."""
-    if not isinstance(node.value, (code.Name, code.Attribute)) or role(value) != "module":
-        return
+    """`target_net = q_net`: a second name for the same network; `a, b = x, y` are two of them."""
     target = node.targets[0]
-    if (
-        not isinstance(target, (code.Name, code.Attribute))
-        or not _TARGET.search(target.name)
-        or _TARGET.search(node.value.name)
-    ):
+    if isinstance(target, code.Sequence) and isinstance(node.value, code.Sequence) and isinstance(value, Collection):
+        if len(target.items) == len(node.value.items) == len(value.items):
+            for name, expr, item in zip(target.items, node.value.items, value.items, strict=True):
+                _alias(it, name, expr, item, node)
+    else:
+        _alias(it, target, node.value, value, node)
+
+
+def _alias(it: Interpreter, target: code.Expr, expr: code.Expr, value: Value, node: code.Assign) -> None:
+    if not isinstance(expr, (code.Name, code.Attribute)) or not isinstance(target, (code.Name, code.Attribute)):
         return
-    _keep(it, Bootstrap("alias", None, value, target.name, it.place(node.at)))
+    if role(value) == "module" and _TARGET.search(target.name) and not _TARGET.search(expr.name):
+        _keep(it, Bootstrap("alias", None, value, target.name, it.place(node.at)))
 
 
 def _keep(it: Interpreter, found: Bootstrap) -> None:
