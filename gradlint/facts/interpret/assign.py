@@ -86,6 +86,8 @@ def _replaced_below(it: Interpreter, owner: Value, name: str, value: Value, at: 
 
 def announce(it: Interpreter, name: str, value: Value, at: Span) -> None:
     """A name, attribute or container now keeps a state dict."""
+    if isinstance(value, Choice):
+        value = next((option for option in value.options if isinstance(option, Snapshot)), value)
     if isinstance(value, Snapshot):
         it.emit(TakeSnapshot(it.place(at), it.frame.function, name, value.module, value.copied, value))
     elif isinstance(value, (Collection, Mapping)):
