@@ -63,7 +63,9 @@ def _rebuilt(facts: TrainingFacts, loop: Repeat, built: Construct, optimizer: Op
         return False
     if not all(_stays(facts, loop, part) for part in relations.sources(optimizer) or [optimizer]):
         return False
-    if any(isinstance(e, LoadSnapshot) or (isinstance(e, Escape) and _RENEWS.search(e.callee)) for e in events):
+    if any(isinstance(e, LoadSnapshot) and relations.overlap(e.module, optimizer) is not False for e in events):
+        return False
+    if any(isinstance(e, Escape) and _RENEWS.search(e.callee) for e in events):
         return False
     if any(
         call.name == "Module.apply" or call.name.startswith("torch.nn.init.")

@@ -16,6 +16,7 @@ from gradlint.facts.events import (
     OptimizerStep,
     Run,
     SchedulerStep,
+    ZeroGrad,
     repeats,
     walk,
 )  # fmt: skip
@@ -23,16 +24,32 @@ from gradlint.facts.frozen import frozen
 from gradlint.facts.handed import handed
 from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.roles import role
 from gradlint.facts.training_step import repeated
 from gradlint.facts.uncalled import uncalled
-from gradlint.facts.values import Gradient, Instance, Layer, Manager, Optimizer, Scheduler, Tensor, Value
+from gradlint.facts.values import (
+    Gradient,
+    Instance,
+    Layer,
+    Manager,
+    Optimizer,
+    Place,
+    Scheduler,
+    Tensor,
+    Unknown,
+    Value,
+    options,
+)
 
 
 @dataclass(slots=True, frozen=True)
 class Unstepped:
-    """`backward` fills the gradients of `optimizer` in vain; `scheduler` is the step of its scheduler, if any."""
+    """`backward` fills the gradients of `optimizer` in vain; `place` is where it is built, or first named where that
+    cannot be seen, `scheduler` the step of its scheduler, if any.
+    """
 
-    optimizer: Optimizer | Manager
+    optimizer: Value
+    place: Place
     backward: Backward
     scheduler: SchedulerStep | None
 
@@ -58,6 +75,7 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
     if any(call.name.startswith("Gradient.") and not _of_input(facts, call.receiver) for call in facts.calls):
         return
     yield from _engines(facts, events)
+    yield from _parameters(facts, events)
     built = dict.fromkeys(e.value for e in events if isinstance(e, Construct) and isinstance(e.value, Optimizer))
     places = {o.place for o in stepped if isinstance(o, Optimizer)}
     for run in facts.runs:
@@ -79,7 +97,7 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
                 if not own and any(_takes_over(o, optimizer) for o in stepped):
                     continue
                 places.add(optimizer.place)
-                yield Unstepped(optimizer, (own or reached)[0], _scheduler(run, optimizer))
+                yield Unstepped(optimizer, optimizer.place, (own or reached)[0], _scheduler(run, optimizer))
 
 
 def _engines(facts: TrainingFacts, events: list[Event]) -> Iterator[Unstepped]:
@@ -92,8 +110,30 @@ def _engines(facts: TrainingFacts, events: list[Event]) -> Iterator[Unstepped]:
                 engine = event.via if isinstance(event, Backward) else None
                 if isinstance(engine, Manager) and engine.kind == "deepspeed" and isinstance(event, Backward):
                     if not any(isinstance(e, Escape) and engine in e.values for e in events):
-                        yield Unstepped(engine, event, None)
+                        yield Unstepped(engine, engine.place, event, None)
                     return
+
+
+def _parameters(facts: TrainingFacts, events: list[Event]) -> Iterator[Unstepped]:
+    """Optimizers that somebody passes: a loop clears and fills their gradients, and nothing in the file steps any."""
+    if any(isinstance(e, (OptimizerStep, ManualUpdate, GradEdit)) for e in events):
+        return
+    for run in facts.runs:
+        if run.managed or any(isinstance(e, Escape) for e in walk(run.tree)):
+            continue
+        for loop in repeats(repeated(facts, run)):
+            inside = walk(loop.body)
+            clear = next((e for e in inside if isinstance(e, ZeroGrad) and _passed(e.target)), None)
+            filled = next((e for e in inside if isinstance(e, Backward) and e.tensor is not None), None)
+            if clear is not None and filled is not None and not handed(facts, clear.target):
+                if isinstance(filled.via, Manager) or relations.reaches(filled, clear.target) is False:
+                    continue
+                yield Unstepped(clear.target, clear.place, filled, _scheduler(run, None))
+                return
+
+
+def _passed(target: Value) -> bool:
+    return isinstance(target, Unknown) and target.origin == "parameter" and role(target) == "optimizer"
 
 
 def _of_input(facts: TrainingFacts, receiver: Value | None) -> bool:
@@ -135,12 +175,11 @@ def _kept_by_example(facts: TrainingFacts, optimizer: Optimizer) -> bool:
     )
 
 
-def _scheduler(run: Run, optimizer: Optimizer) -> SchedulerStep | None:
+def _scheduler(run: Run, optimizer: Optimizer | None) -> SchedulerStep | None:
+    """The step of a schedule of an optimizer, or of any schedule where that cannot be seen."""
     for event in walk(run.tree):
-        if (
-            isinstance(event, SchedulerStep)
-            and isinstance(event.scheduler, Scheduler)
-            and event.scheduler.optimizer is optimizer
-        ):
-            return event
+        if isinstance(event, SchedulerStep):
+            held = [s.optimizer for s in options(event.scheduler) if isinstance(s, Scheduler)]
+            if optimizer is None or any(optimizer in options(value) for value in held):
+                return event
     return None

@@ -29,6 +29,7 @@ from gradlint.facts.values import (
     Value,
     constant,
     is_module,
+    merge,
     number,
 )
 
@@ -162,6 +163,8 @@ def _number(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords
 def _copy(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     given = arguments[0] if arguments else Unknown()
     deep = name.endswith("deepcopy")
+    if isinstance(given, Choice):
+        return merge([_copy(it, name, [option], keywords, place) for option in given.options])
     if isinstance(given, Snapshot):
         return Snapshot(given.module, place, copied=deep)
     made: Value = given
