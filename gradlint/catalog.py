@@ -64,6 +64,7 @@ class RuleSpec:
     default: bool = False
     trace: bool = False
     static: bool = True
+    tests: bool = True
     fine: str = ""
     confirm: str = ""
     options: Mapping[str, OptionSpec] = field(default_factory=dict)

@@ -20,6 +20,9 @@ from gradlint.selection import Selector, suggestion
 
 FILE_NAMES = (".gradlint.toml", "gradlint.toml", "pyproject.toml")
 
+TEST_FILES = ("test_*.py", "*_test.py", "conftest.py", "test/", "tests/")
+"""Where tests stand by the customs of pytest and unittest."""
+
 
 def _key(kind: str, description: str, default: Any) -> Any:
     """A setting: `kind` is bool, str, list (of strings), codes (list of selectors) or a table."""
@@ -54,6 +57,9 @@ class Settings:
     respect_gitignore: bool = _key("bool", "Do not look at what git ignores.", True)
     force_exclude: bool = _key("bool", "Exclude files even if they are named on the command line.", False)
     per_file_ignores: Mapping[str, tuple[Selector, ...]] = _key("codes-table", "Pattern -> rules ignored there.", dict)
+    test_files: tuple[str, ...] = _key(
+        "list", "Patterns of test files: the default set judges no training there, only mistakes.", TEST_FILES
+    )
     extend_rules: tuple[str, ...] = _key("list", "Folders with rules of your own.", ())
     output_format: str = _key("str", "Format of the report.", "full")
     baseline: str = _key("str", "File of accepted findings.", "")

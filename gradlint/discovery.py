@@ -123,6 +123,14 @@ def excluded_by_patterns(absolute: str, settings: Settings) -> bool:
     return matches(patterns, relative) or matches(patterns, relative + "/")
 
 
+def is_test(path: str, settings: Settings) -> bool:
+    """Whether a file is a test by `test-files`; of a file outside the configuration's folder, only the name counts."""
+    relative = os.path.relpath(os.path.abspath(path), settings.root)
+    if relative.split(os.sep)[0] == os.pardir:
+        relative = os.path.basename(path)
+    return bool(settings.test_files) and matches(settings.test_files, relative)
+
+
 def matches(patterns: tuple[str, ...], relative: str) -> bool:
     """Whether a path relative to the configuration's folder is covered by any pattern, as in a .gitignore."""
     return _spec(patterns).match_file(relative.replace(os.sep, "/"))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from gradlint.catalog import Catalog, RuleSpec
 from gradlint.config import Settings
 from gradlint.diagnostics import Diagnostic, Finding
-from gradlint.discovery import excluded_by_patterns, matches
+from gradlint.discovery import excluded_by_patterns, is_test, matches
 from gradlint.engine import Engine, Survey
 from gradlint.examine import Outcome
 from gradlint.plan import ALWAYS
@@ -57,7 +57,7 @@ class Joiner:
         rule = self._engine.catalog(settings).rules.get(finding.rule)
         if rule is None or rule.name not in self._engine.plan(settings).selected:
             return False
-        if rule.name in self._ignored_in(finding.path, settings):
+        if self._is_ignored(rule.name, finding.path, settings):
             return False
         place = os.path.realpath(finding.path)
         return not any(
@@ -76,7 +76,7 @@ class Joiner:
     def _add(self, finding: Finding) -> None:
         settings = self._engine.settings(finding.path)
         rule = self._rule(finding.rule, settings)
-        if rule.name in self._ignored_in(finding.path, settings):
+        if self._is_ignored(rule.name, finding.path, settings):
             return
         try:
             item = diagnostic(finding, rule, self._sources)
@@ -106,8 +106,16 @@ class Joiner:
                 yield unknown_finding(source, comment, code, range, names)
         is_whole = outcome.has_loop or os.path.abspath(outcome.path) in self._survey.imported
         if is_whole and "unused-suppression" in plan.selected:
-            for comment, codes in suppressions.unused(frozenset(plan.checks), names):
+            ran = frozenset(name for name in plan.checks if not self._is_for_others(name, outcome.path, settings))
+            for comment, codes in suppressions.unused(ran, names):
                 yield unused_finding(source, comment, codes)
+
+    def _is_ignored(self, rule: str, path: str, settings: Settings) -> bool:
+        return rule in self._ignored_in(path, settings) or self._is_for_others(rule, path, settings)
+
+    def _is_for_others(self, rule: str, path: str, settings: Settings) -> bool:
+        """Whether the file is a test and the default set leaves the rule out there."""
+        return rule in self._engine.plan(settings).outside_tests and is_test(path, settings)
 
     def _ignored_in(self, path: str, settings: Settings) -> frozenset[str]:
         """Names of the rules that `per-file-ignores` silences in a file."""

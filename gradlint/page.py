@@ -22,6 +22,8 @@ This file is made by `gradlint rule --all --output-format markdown`.
 def page(rule: RuleSpec, catalog: Catalog) -> str:
     """What the rule does, why it hurts, an example, the fix, when it is fine, its options and its sources."""
     status = f"{rule.status}, {'on by default' if rule.is_default else 'opt-in'}"
+    if rule.is_default and not rule.tests:
+        status += " outside tests"
     parts = [
         f"# {rule.code} {rule.name}",
         f"{rule.summary}.".replace("..", "."),

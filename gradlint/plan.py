@@ -25,10 +25,12 @@ class Plan:
 
     `examined` run, in this order: also the built-in checks that are not selected, whose findings are remembered but not
     shown. They cost little beside the model, and another selection of rules finds its results in the cache. `key`
-    differs between plans that may find different things.
+    differs between plans that may find different things. Of the selected ones, `outside_tests` are there by default
+    only and not meant for test files, which train toys on purpose.
     """
 
     selected: frozenset[str]
+    outside_tests: frozenset[str]
     checks: tuple[str, ...]
     examined: tuple[str, ...]
     options: Mapping[str, Options]
@@ -55,6 +57,8 @@ def make(settings: Settings, catalog: Catalog, registry: Registry) -> Plan:
     )
     silenced = {rule.name for word in ignored for rule in match(word.text, rules) if word.text.upper() != "ALL"}
     selected |= set(ALWAYS) - silenced
+    chosen = {rule.name for word in settings.extend_select for rule in match(word.text, rules)}
+    outside_tests = {name for name in selected - chosen if settings.select is None and not rules[name].tests}
     checks = tuple(rule.name for rule in rules.values() if rule.name in selected and needs_check(rule))
     for name in checks:
         if name not in registry.modules:
@@ -75,7 +79,7 @@ def make(settings: Settings, catalog: Catalog, registry: Registry) -> Plan:
         [(str(path), digest_of(str(path))) for folder in settings.extend_rules for path in _files(Path(folder))]
     )
     key = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
-    return Plan(selected, checks, examined, options, folders, key)
+    return Plan(selected, frozenset(outside_tests), checks, examined, options, folders, key)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -48,6 +48,10 @@ SCHEMA: dict[str, Any] = {
         "confidence": {"enum": list(CONFIDENCES)},
         "trace": {"type": "boolean", "description": "Whether the tracer can confirm or refute it."},
         "static": {"type": "boolean", "description": "False for a rule that only the tracer serves."},
+        "tests": {
+            "type": "boolean",
+            "description": "False for a rule about how well a network trains: a test runs it only when selected.",
+        },
         "summary": {**_TEXT, "description": "One sentence."},
         "message": {**_TEXT, "description": "Template over the finding's named values."},
         "why": {**_TEXT, "description": "Mechanism and size of the harm."},

@@ -118,6 +118,11 @@ def test_statistics(marked: Path, gradlint: Run) -> None:
     assert result.stdout == "3\tXX001\tmarked-line\n1\tGL991\tsyntax-error\n"
 
 
+def test_show_settings_names_what_a_test_file_is(marked: Path, gradlint: Run) -> None:
+    expected = "test-files: ['test_*.py', '*_test.py', 'conftest.py', 'test/', 'tests/']"
+    assert expected in gradlint("--show-settings", "a.py").stdout.splitlines()
+
+
 def test_show_settings(marked: Path, gradlint: Run) -> None:
     (marked / "a.py").write_text("import torch\n")
     text = gradlint("--show-settings", "a.py", "--strict").stdout

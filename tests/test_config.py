@@ -68,6 +68,49 @@ def test_per_file_ignores(project: Path, gradlint: Run) -> None:
     assert [line.split(":")[0] for line in lines] == ["a.py"]
 
 
+TOY = """\
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.5)
+for step in range(100):
+    nn.functional.mse_loss(model(torch.rand(8, 4)), torch.rand(8, 2)).backward()
+    optimizer.step()
+"""
+"""Never clears its gradients (GL101) and has a learning rate (GL601) that only a test may have."""
+
+
+def _codes(output: str) -> set[tuple[str, str]]:
+    return {(line.split(":")[0], line.split()[1]) for line in output.splitlines()}
+
+
+def test_the_default_set_does_not_judge_how_well_a_test_trains(project: Path, gradlint: Run) -> None:
+    names = ("train.py", "test_a.py", "a_test.py", "conftest.py", "tests/deep/helper.py", "latest.py", "contests/a.py")
+    for name in names:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(TOY)
+    code = ("-q", "--no-cache", "--output-format", "concise")
+    judged = {"train.py", "latest.py", "contests/a.py"}
+    expected = {(name, "GL101") for name in names} | {(name, "GL601") for name in judged}
+    assert _codes(gradlint(*code).stdout) == expected
+    assert _codes(gradlint(*code, "test_a.py").stdout) == {("test_a.py", "GL101")}
+    assert ("test_a.py", "GL601") in _codes(gradlint(*code, "--select", "GL6").stdout)
+    (project / "gradlint.toml").write_text('extend-select = ["GL601"]\n')
+    assert ("test_a.py", "GL601") in _codes(gradlint(*code, "test_a.py").stdout)
+    (project / "gradlint.toml").write_text('test-files = ["latest.py"]\n')
+    everywhere = {(name, code) for name in names for code in ("GL101", "GL601")}
+    assert _codes(gradlint(*code).stdout) == everywhere - {("latest.py", "GL601")}
+    (project / "gradlint.toml").write_text("test-files = []\n")
+    assert _codes(gradlint(*code).stdout) == everywhere
+
+
+def test_a_suppression_of_what_is_not_judged_in_tests_counts_as_used(project: Path, gradlint: Run) -> None:
+    accepted = TOY.replace("lr=0.5)", "lr=0.5)  # gradlint: ignore[GL601] a toy")
+    (project / "test_a.py").write_text(accepted)
+    assert _codes(gradlint("-q", "--output-format", "concise").stdout) == {("test_a.py", "GL101")}
+
+
 @pytest.mark.parametrize("name", ["marked-line", "XX001"])
 def test_rule_options(project: Path, gradlint: Run, name: str) -> None:
     (project / "gradlint.toml").write_text(f'{RULES}select = ["XX"]\n[rules.{name}]\nword = "WATER"\n')
