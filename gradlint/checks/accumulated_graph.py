@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts.events import Accumulate, Backward, OptimizerStep, Repeat, Run, walk
-from gradlint.facts.interpret.tensors import ancestry
+from gradlint.facts.interpret.tensors import ANCESTORS, ancestry
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
 from gradlint.facts.values import Tensor
@@ -34,9 +34,28 @@ _COUNT = re.compile(r"count|num(_|$)|^n(_|$)|size|length|samples|tokens|correct|
 def _outlives(event: Accumulate) -> bool:
     counted = event.tensor.loss is None and bool(_COUNT.search(event.tensor.hint))
     live = bool(event.tensor.roots) and not event.tensor.parameter and not counted
-    # What unseen code made of a tensor may be a plain number.
-    unseen = event.tensor.loss is None and event.tensor.attribute == "unseen"
-    return event.outlives and event.within == "loop" and live and not unseen
+    return event.outlives and event.within == "loop" and live and not _unseen(event.tensor)
+
+
+def _unseen(tensor: Tensor) -> bool:
+    """Whether unseen code stands between the tensor and all that it may hang on: what that code makes of a tensor may
+    be a plain number or have no graph.
+    """
+    if tensor.loss is not None:
+        return False
+    found: dict[int, Tensor] = {}
+    stack = [tensor]
+    while stack and len(found) < ANCESTORS:
+        part = stack.pop()
+        if id(part) in found:
+            continue
+        found[id(part)] = part
+        if part.attribute != "unseen":
+            above = [source for source in part.sources if isinstance(source, Tensor)]
+            if not part.roots <= frozenset(root for source in above for root in source.roots):
+                return False
+            stack += [source for source in above if source.roots]
+    return any(part.attribute == "unseen" for part in found.values())
 
 
 def _value(event: Accumulate) -> str:

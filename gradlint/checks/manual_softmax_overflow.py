@@ -25,7 +25,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         if place in seen or place.path != facts.path or calculation.recording is False or not torch:
             continue
         exponential = _softmax(formula) if formula.op == "/" else _logsumexp(formula) if formula.op == "log" else None
-        if exponential is None or not _unbounded(exponential.inputs[0]):
+        if exponential is None or _parameters(exponential.inputs[0]) or not _unbounded(exponential.inputs[0]):
             continue
         seen.add(place)
         replacement = "torch.softmax(x, dim)" if formula.op == "/" else "torch.logsumexp(x, dim)"
@@ -75,6 +75,13 @@ def _steps(formula: Formula) -> Iterator[Formula]:
 def _terms(formula: Formula) -> Iterator[Formula]:
     """What is summed up, on however many levels."""
     return (step for step in _steps(formula) if step.op not in _AROUND and step.op != "sum")
+
+
+def _parameters(formula: Formula, depth: int = 12) -> bool:
+    """Whether it is computed from free parameters alone: no input can drive it up, a step moves it by about lr."""
+    if formula.inputs:
+        return depth > 0 and all(part.op == "number" or _parameters(part, depth - 1) for part in formula.inputs)
+    return isinstance(formula.value, Tensor) and formula.value.parameter
 
 
 def _unbounded(formula: Formula, depth: int = 12) -> bool:

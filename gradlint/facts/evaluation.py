@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradlint.facts.events import (
+    ONE_OF_SEVERAL,
     Backward,
     Branch,
     Call,
@@ -82,11 +83,12 @@ def evaluations(facts: TrainingFacts) -> Iterator[Evaluation]:
             if loop.place in gradients or any(isinstance(e, _TRAINS) for e in inside):
                 continue
             named = bool(_NAMED.search(function) or _NAMED.search(loop.hint))
+            perhaps = {id(event) for event in _perhaps(loop.body)}
             for event in _first_calls(inside):
                 module = event.module
                 if any(modules.holds(module, inner) for inner in recorded):
                     continue
-                if module in frozen or _CRITERION.search(facts.name_of(module, "")):
+                if id(event) in perhaps or module in frozen or _CRITERION.search(facts.name_of(module, "")):
                     continue
                 beside = module in trained and (named or _apart(run.tree, loop, module))
                 if beside or module in prepared or (named and module in loaded):
@@ -113,6 +115,18 @@ def _at_once(run: Run, trained: set[Value]) -> Iterator[Evaluation]:
             for event in _first_calls(inside):
                 if event.recording is False and event.module in trained and event.function == call.function:
                     yield Evaluation(run, call, event.module, event)
+
+
+def _perhaps(nodes: list[Node]) -> Iterator[Event]:
+    """What happens only if one of several values that may be called is meant, and another of them calls no module."""
+    for node in nodes:
+        if isinstance(node, Branch):
+            choice = node.condition.text == ONE_OF_SEVERAL
+            silent = any(not any(isinstance(event, Forward) for event in walk(arm)) for arm in node.arms)
+            for arm in node.arms:
+                yield from walk(arm) if choice and silent else _perhaps(arm)
+        elif isinstance(node, (Repeat, Within, Call)):
+            yield from _perhaps(node.body)
 
 
 def _first_calls(events: list[Event]) -> list[Forward]:

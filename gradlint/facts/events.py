@@ -227,6 +227,10 @@ class Condition:
     default: bool | None = None
 
 
+ONE_OF_SEVERAL = "one of several"
+"""The text of the condition under which a name stands for one of the values that are called there."""
+
+
 @dataclass(slots=True, eq=False)
 class Branch:
     """Exclusive arms; `arms[0]` is taken where the condition holds, a missing else is an empty arm."""

@@ -327,11 +327,9 @@ def accumulate(it: Interpreter, name: str, tensor: Tensor, target: Value, how: s
     if it.forwards or it.hooked:
         local = isinstance(target, Collection) and any(value is target for value in it.frame.scope.names.values())
         within = "hook" if it.hooked else "forward"
-        it.emit(
-            Accumulate(
-                place, it.frame.function, name, tensor, target, how, own or (it.hooked > 0 and not local), within
-            )
-        )
+        # An object that the forward makes is new at each call, and so is what its constructor fills.
+        outlives = (own and not _constructing(it)) or (it.hooked > 0 and not local)
+        it.emit(Accumulate(place, it.frame.function, name, tensor, target, how, outlives, within))
         return
     if how == "sum":
         outlives = any(key in it.carried for key in tensors.ancestry(target)) or (own and not _set(it, target, place))

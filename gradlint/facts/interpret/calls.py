@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts import code
 from gradlint.facts.code import Expr, Span
-from gradlint.facts.events import Branch, Call, Condition, Escape, Exit, Node
+from gradlint.facts.events import ONE_OF_SEVERAL, Branch, Call, Condition, Escape, Exit, Node
 from gradlint.facts.interpret import (
     attributes,
     costs,
@@ -107,7 +107,7 @@ def each(it: Interpreter, choice: Choice, action: Callable[[Value], Value], plac
     if any(tapes):
         it.kept.append(choice)
         loop = max((it.births[id(o)] for o in choice.options if id(o) in it.births), default=None)
-        it.tape.append(Branch(Condition(f"choice {id(choice)}", "one of several", loop=loop), tapes, place))
+        it.tape.append(Branch(Condition(f"choice {id(choice)}", ONE_OF_SEVERAL, loop=loop), tapes, place))
     return merge(results)
 
 
