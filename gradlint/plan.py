@@ -18,6 +18,9 @@ from gradlint.selection import match, resolve, select, suggestion
 ALWAYS = ("syntax-error", "unreadable-notebook")
 """Reported whatever is selected, since such a file was not examined at all; ignoring them by name silences them."""
 
+_OF_ORDER = ("training-loop", "gradient-path", "exploding", "mode-and-data", "precision-and-frameworks")
+"""Families whose rules miss something in a run: in one that was cut short, it may stand in the rest."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -25,14 +28,16 @@ class Plan:
 
     `examined` run, in this order: also the built-in checks that are not selected, whose findings are remembered but not
     shown. They cost little beside the model, and another selection of rules finds its results in the cache. `key`
-    differs between plans that may find different things. Of the selected ones, `outside_tests` are there by default
-    only and not meant for test files, which train toys on purpose.
+    differs between plans that may find different things. `of_order` judge what a run does and lacks, so they ask for
+    one that was gone through to its end. Of the selected ones, `outside_tests` are there by default only and not meant
+    for test files, which train toys on purpose.
     """
 
     selected: frozenset[str]
     outside_tests: frozenset[str]
     checks: tuple[str, ...]
     examined: tuple[str, ...]
+    of_order: frozenset[str]
     options: Mapping[str, Options]
     folders: tuple[Path, ...]
     key: str
@@ -70,6 +75,7 @@ def make(settings: Settings, catalog: Catalog, registry: Registry) -> Plan:
         if rule.name in checks
         or (needs_check(rule) and rule.name in registry.modules and registry.modules[rule.name].parent not in folders)
     )
+    of_order = frozenset(name for name in examined if rules[name].family in _OF_ORDER)
     given = _given(settings.rules, rules)
     options = {
         name: Options({**_defaults(rules[name]), **given.get(name, {})}, strict=settings.strict) for name in examined
@@ -79,7 +85,7 @@ def make(settings: Settings, catalog: Catalog, registry: Registry) -> Plan:
         [(str(path), digest_of(str(path))) for folder in settings.extend_rules for path in _files(Path(folder))]
     )
     key = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
-    return Plan(selected, frozenset(outside_tests), checks, examined, options, folders, key)
+    return Plan(selected, frozenset(outside_tests), checks, examined, of_order, options, folders, key)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -194,6 +194,27 @@ def test_the_bound_on_steps_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
     assert facts.bounded == ["train.py:56: more than 50 steps to interpret; what follows counts as unknown"]
 
 
+def test_a_loop_seen_in_part_lacks_nothing(project: Path, gradlint: Run) -> None:
+    """Where the backward stands behind a call that takes more steps than are allowed, the loop only seems to look."""
+    helpers = "".join(f"def f{i}(x):\n    f{i + 1}(x)\n    f{i + 1}(x)\n\n\n" for i in range(13))
+    script = (
+        f"{HEAD}{helpers}def f13(x):\n    x.eval()\n"
+        + """
+def train(model, loader, check):
+    model.eval()
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.train()
+    for x, y in loader:
+        loss = nn.functional.cross_entropy(model(x), y)
+        PLACE
+"""
+    )
+    for rest, found in (("f0(check); opt.zero_grad(); loss.backward(); opt.step()", []), ("print(loss)", ["GL803"])):
+        (project / "train.py").write_text(script.replace("PLACE", rest))
+        output = gradlint("train.py", "--no-cache", "-q", "--output-format", "concise").stdout
+        assert re.findall("GL[0-9]+", output) == found, rest
+
+
 def test_the_command_names_what_it_could_only_see_in_part(project: Path, gradlint: Run) -> None:
     helpers = "".join(f"def f{i}(x):\n    f{i + 1}(x)\n    f{i + 1}(x)\n\n\n" for i in range(16))
     (project / "train.py").write_text(f"{HEAD}{helpers}def f16(x):\n    x.step()\n\n\nf0(1)\n")

@@ -13,6 +13,7 @@ from gradlint.facts.model import TrainingFacts
 from gradlint.facts.roles import role
 from gradlint.facts.sequence import before, certain
 from gradlint.facts.values import Instance, Layer, Optimizer, Tensor, Unknown, Value
+from gradlint.facts.values import options as alternatives
 from gradlint.options import Options
 
 
@@ -33,7 +34,11 @@ class _Frozen:
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every optimizer where it is built; a module that anything frees again is left alone."""
     freed = [
-        e.target for run in facts.runs for e in walk(run.tree) if isinstance(e, Freeze) and e.trainable is not False
+        target
+        for run in facts.runs
+        for e in walk(run.tree)
+        if isinstance(e, Freeze) and e.trainable is not False
+        for target in alternatives(e.target)
     ]
     for run in facts.runs:
         frozen: list[_Frozen] = []

@@ -19,7 +19,7 @@ Bounds: steps interpreted for one way in and for the whole file, functions of ot
 are taken as unseen, local modules looked into (each is reported in `TrainingFacts.bounded` when hit, and by the command
 on stderr); known items of a loop gone through one by one, local
 calls inside one another, paths kept apart by a state machine (beyond these a value or verdict is unknown, as for any
-code that cannot be seen).
+code that cannot be seen). Of a file whose steps did not suffice, no rule is asked that finds something missing.
 """
 
 from __future__ import annotations

@@ -260,7 +260,8 @@ class TrainingFacts:
 
     `nodes` is all of `program`, in no particular order; `mentions` are all names and attributes that the file
     reads. `names`, `born` and `inner` go by identity: the name a value is known by, the number of the loop whose
-    iterations make it anew, the layers and parameters of a module that an output of it hangs on.
+    iterations make it anew, the layers and parameters of a module that an output of it hangs on. `cut_short`: a run
+    took more steps than are allowed, so what it lacks may stand in the rest.
     """
 
     path: str
@@ -287,6 +288,7 @@ class TrainingFacts:
     recurrences: list[Recurrence] = field(default_factory=list)
     bypasses: list[Bypass] = field(default_factory=list)
     bounded: list[str] = field(default_factory=list)
+    cut_short: bool = False
     frameworks: set[str] = field(default_factory=set)
     names: dict[int, str] = field(default_factory=dict)
     program: list[code.Stmt] = field(default_factory=list)

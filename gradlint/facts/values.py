@@ -606,6 +606,7 @@ def join_tensors(tensors: list[Tensor]) -> Tensor:
         hint=first.hint,
         state_of=next((t.state_of for t in tensors if t.state_of), None),
         divided=any(t.divided for t in tensors),
+        parameter=all(t.parameter for t in tensors),
         attribute="scaled" if scaled else "",
         owner=first.owner if scaled else None,
         place=first.place,

@@ -263,6 +263,10 @@ def _super(it: Interpreter) -> Value:
 # Local functions
 
 
+_GRAD_MODES = frozenset({"no_grad", "inference_mode", "enable_grad", "set_grad_enabled"})
+"""Whether a decorator of one's own that names these turns recording off is for its wrapper to decide."""
+
+
 def define(it: Interpreter, node: code.Function) -> None:
     """`def`: bind a function with what its decorators mean."""
     contexts: list[Context] = []
@@ -277,6 +281,8 @@ def define(it: Interpreter, node: code.Function) -> None:
             enabled = made.argument if isinstance(made, Context) else None
             dtype = made.dtype if isinstance(made, Context) else ""
             contexts.append(Context("autocast", enabled, it.place(node.at), dtype))
+        elif isinstance(value, FunctionValue) and _GRAD_MODES & expressions.attribute_names(value.node):
+            contexts.append(Context("set_grad_enabled", None, it.place(node.at)))
     if contexts:
         it.contexts[id(node)] = contexts
     function = FunctionValue(node, it.scope, owner=it.frame.owner)

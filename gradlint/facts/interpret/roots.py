@@ -76,6 +76,7 @@ def _run(it: Interpreter, run: Run, action: object) -> Run:
     it.quiet, it.repeats, it.forwards, it.recording, it.branches, it.carrying = 0, [], [], True, 0, False
     with it.fuelled(), it.taped() as tape:
         action()  # type: ignore[operator]
+    it.facts.cut_short = it.facts.cut_short or it.fuel <= 0
     run.tree = tape
     it.facts.runs.append(run)
     return run
