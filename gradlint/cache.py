@@ -120,9 +120,12 @@ def digest(data: bytes) -> str:
 
 
 def digest_of(path: str) -> str | None:
-    """Content hash of the file at `path`; None if there is none that can be read."""
+    """Content hash of the file at `path`, of a folder that of its names; None if there is none that can be read."""
     try:
         return digest(Path(path).read_bytes())
+    except IsADirectoryError:
+        names = sorted(name for name in os.listdir(path) if name[0] not in "._" or name.endswith(".py"))
+        return digest("\n".join(names).encode("utf-8", "replace"))
     except OSError:
         return None
 

@@ -222,6 +222,26 @@ def test_findings_across_files_follow_every_change_of_the_other_file(project: Pa
             assert [line.rpartition(": GL101")[0].rpartition(":")[0] for line in shown.splitlines()] == expected
 
 
+def test_an_unused_layer_follows_every_file_beside_it(project: Path, gradlint: Run) -> None:
+    (project / "net.py").write_text(
+        "import torch\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.body = nn.Linear(4, 8)\n        self.side = nn.Linear(8, 2)\n\n"
+        "    def forward(self, x):\n        return torch.relu(self.body(x))\n"
+    )
+    user = project / "user.py"
+    use = "from net import Net\n\n\ndef train(net, x):\n    return net.side(net(x))\n"
+    inherit = "from net import Net\n\n\nclass Both(Net):\n    def forward(self, x):\n        return self.side(x)\n"
+    own = "class Net:\n    def forward(self, x):\n        return self.side(x)\n"
+    for text, found in ((None, 1), (use, 0), ("import net\n", 1), (inherit, 0), (own, 1), (use, 0), (None, 1)):
+        if text is None:
+            user.unlink(missing_ok=True)
+        else:
+            user.write_text(text)
+        for _ in range(2):
+            shown = gradlint("net.py", "--select", "GL222", "--output-format", "concise", "-q").stdout
+            assert shown.count("GL222") == found, text
+
+
 def test_crashes_and_failures_are_never_remembered(marked: Path, gradlint: Run) -> None:
     (marked / "a.py").write_text("import torch\n# CRASH\n")
     settle()

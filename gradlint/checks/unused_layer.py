@@ -1,4 +1,4 @@
-"""GL222: a layer with parameters that a module's constructor makes and that nothing in the file reads."""
+"""GL222: a layer with parameters that a module's constructor makes and that nothing in the package reads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             shared = [
                 other for other, value in definition.instance.attributes.items() if value is layer and other != name
             ]
-            if shared or place.path != facts.path:
+            if shared or place.path != facts.path or facts.beside(definition.cls.name, name):
                 continue
             values: dict[str, str | int | float] = {
                 "attribute": name,

@@ -16,6 +16,7 @@ from gradlint.facts.interpret.frame import Frame
 from gradlint.facts.interpret.interpreter import Interpreter
 from gradlint.facts.interpret.roots import run_all
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.neighbours import Neighbours
 from gradlint.facts.outline import Outline
 from gradlint.facts.scope import Journal, Scope, Store
 from gradlint.facts.values import ClassValue, Constant, forget_choices
@@ -53,6 +54,7 @@ class Project:
         self._exists: dict[str, bool] = {}
         self._starts: dict[str, tuple[list[str], list[str]]] = {}
         self._current = ""
+        self._neighbours = Neighbours(lambda path: text.text if (text := read(path)) is not None else None)
         self.classes: list[ClassValue] = []
 
     def facts(self, source: Text) -> TrainingFacts:
@@ -78,6 +80,7 @@ class Project:
             scope = Scope(source.path, "module", names=names)
             self._scopes[os.path.realpath(source.path)] = scope
             facts = TrainingFacts(source.path)
+            facts.beside = lambda cls, name: self._beside(source.path, cls, name)
             it = Interpreter(facts, self, source.text.count("\n"), unseen, again == AGAIN)
             try:
                 run_all(it, program, scope)
@@ -97,6 +100,11 @@ class Project:
     def dependencies(self, path: str) -> frozenset[str]:
         """Files, there or not, that the facts of `path` depended on."""
         return frozenset(self._dependencies.get(path, ()))
+
+    def _beside(self, path: str, cls: str, name: str) -> bool:
+        found, files = self._neighbours.mention(path, cls, name)
+        self._dependencies.setdefault(path, set()).update(files)
+        return found
 
     # Local modules
 

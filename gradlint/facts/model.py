@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -261,7 +262,8 @@ class TrainingFacts:
     `nodes` is all of `program`, in no particular order; `mentions` are all names and attributes that the file
     reads. `names`, `born` and `inner` go by identity: the name a value is known by, the number of the loop whose
     iterations make it anew, the layers and parameters of a module that an output of it hangs on. `cut_short`: a run
-    took more steps than are allowed, so what it lacks may stand in the rest.
+    took more steps than are allowed, so what it lacks may stand in the rest. `beside` asks whether another file of the
+    package reaches an attribute of a class.
     """
 
     path: str
@@ -289,6 +291,7 @@ class TrainingFacts:
     bypasses: list[Bypass] = field(default_factory=list)
     bounded: list[str] = field(default_factory=list)
     cut_short: bool = False
+    beside: Callable[[str, str], bool] = lambda cls, name: False
     frameworks: set[str] = field(default_factory=set)
     names: dict[int, str] = field(default_factory=dict)
     program: list[code.Stmt] = field(default_factory=list)
