@@ -6,106 +6,13 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import coverage, relations
+from gradlint.facts.clip_coverage import Partly, Unused
 from gradlint.facts.clipping import Clip, clips, stepped
-from gradlint.facts.events import Backward, Escape, Event, ManualUpdate, OptimizerStep, Run, ZeroGrad
-from gradlint.facts.frozen import frozen
+from gradlint.facts.events import Backward, OptimizerStep, Run, walk
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.protocol import Judgement, Machine, State
-from gradlint.facts.torch_names import PARAMETRIC, RECURRENT
-from gradlint.facts.values import Layer, Optimizer, Place, Tensor, Value
+from gradlint.facts.protocol import Judgement
+from gradlint.facts.values import Place, Value
 from gradlint.options import Options
-
-
-class _Unused(Machine):
-    """The state is the clips whose gradients no step has used yet, each with a step of something else since."""
-
-    start = frozenset[tuple[Event, Event | None]]()
-
-    def __init__(self, found: dict[int, Clip], known: list[Optimizer]) -> None:
-        super().__init__()
-        self.found = found
-        self.known = known
-
-    def on(self, state: State, event: Event) -> State:
-        assert isinstance(state, frozenset)
-        if isinstance(event, (Backward, ZeroGrad)):
-            self._close(state)
-            return self.start
-        if id(event) in self.found:
-            return state | {(event, None)}
-        if isinstance(event, OptimizerStep):
-            return frozenset((clip, missed or event) for clip, missed in state if self._misses(clip, event))
-        if isinstance(event, Escape) or (isinstance(event, ManualUpdate) and event.gradient):
-            for clip, _ in state:
-                self.report(clip, "unsure", event)
-            return self.start
-        return state
-
-    def finish(self, state: State) -> None:
-        assert isinstance(state, frozenset)
-        self._close(state)
-
-    def _close(self, state: frozenset[tuple[Event, Event | None]]) -> None:
-        for clip, missed in state:
-            if missed is not None:
-                self.report(clip, "bad", missed)
-
-    def _misses(self, clip: Event, step: OptimizerStep) -> bool:
-        """Whether a step surely uses nothing that was clipped; two unseen modules differ if each has an optimizer."""
-        target = self.found[id(clip)].target
-        answer = relations.overlap(target, step.optimizer)
-        if answer is None and isinstance(step.optimizer, Optimizer):
-            others = [other for other in self.known if other is not step.optimizer]
-            answer = not any(relations.overlap(target, other) for other in others)
-        if answer:
-            self.report(clip, "ok", step)
-        return answer is False
-
-
-class _Partly(Machine):
-    """The state is the clips of one optimizer's gradients since they were cleared; its step judges them together."""
-
-    start = frozenset[Event]()
-
-    def __init__(self, optimizer: Value, own: dict[int, Clip], facts: TrainingFacts) -> None:
-        super().__init__()
-        self.optimizer = optimizer
-        self.own = own
-        self.facts = facts
-        self.left: dict[int, Value] = {}
-
-    def on(self, state: State, event: Event) -> State:
-        assert isinstance(state, frozenset)
-        if id(event) in self.own:
-            return state | {event}
-        if isinstance(event, OptimizerStep) and event.optimizer is self.optimizer:
-            left = self._left(state)
-            for clip in state:
-                self.report(clip, "ok" if left is None else "bad", event)
-                if left is not None:
-                    self.left[id(clip)] = left
-            return self.start
-        if isinstance(event, ZeroGrad) and relations.clears(event.target, self.optimizer) is not False:
-            return self.start
-        return state
-
-    def _left(self, state: frozenset[Event]) -> Value | None:
-        """Something that is stepped and that no clip takes in; a recurrent part may be clipped alone."""
-        held = coverage.leaves(self.optimizer)
-        covered = [coverage.leaves(self.own[id(clip)].target) for clip in state]
-        if held is None or None in covered:
-            return None
-        taken = {leaf for found in covered if found is not None for leaf in found}
-        if all(isinstance(leaf, Layer) and leaf.name in RECURRENT for leaf in taken):
-            return None
-        for leaf, owner in held.items():
-            if leaf not in taken and not frozen(self.facts, leaf) and _trainable(leaf):
-                return leaf if any(relations.overlap(owner, other) for other in taken) else owner
-        return None
-
-
-def _trainable(leaf: Value) -> bool:
-    return isinstance(leaf, Tensor) or (isinstance(leaf, Layer) and leaf.name in PARAMETRIC)
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
@@ -123,15 +30,23 @@ def _found(facts: TrainingFacts, run: Run, strict: bool) -> Iterator[tuple[Clip,
     optimizers = stepped(run)
     if not found or not optimizers:
         return
-    for judgement in _Unused(found, facts.optimizers).run(run.tree):
-        if _wanted(judgement, strict):
+    for judgement in Unused(found, facts.optimizers).run(run.tree):
+        if _wanted(judgement, strict) and not _trained_by_none(facts, run, found[id(judgement.origin)]):
             yield found[id(judgement.origin)], _step(judgement), None
     for optimizer in optimizers:
         own = {key: clip for key, clip in found.items() if relations.overlap(clip.target, optimizer)}
-        machine = _Partly(optimizer, own, facts)
+        machine = Partly(optimizer, own, facts)
         for judgement in machine.run(run.tree) if own else []:
             if _wanted(judgement, strict):
                 yield found[id(judgement.origin)], _step(judgement), machine.left[id(judgement.origin)]
+
+
+def _trained_by_none(facts: TrainingFacts, run: Run, clip: Clip) -> bool:
+    """Whether the loss trains what is clipped and no optimizer holds it: then the optimizer is what is wrong."""
+    if any(relations.overlap(clip.target, optimizer) is not False for optimizer in facts.optimizers):
+        return False
+    losses = [event.tensor for event in walk(run.tree) if isinstance(event, Backward) and event.tensor is not None]
+    return any(relations.overlap(root, clip.target) for loss in losses for root in loss.roots)
 
 
 def _wanted(judgement: Judgement, strict: bool) -> bool:

@@ -353,11 +353,22 @@ def accumulated(it: Interpreter, node: code.Assign, value: Value) -> None:
         return
     if not isinstance(added, code.Binary) or added.op != "+" or not isinstance(value, Tensor) or not value.roots:
         return
-    text = expressions.text_of(node.targets[0])
-    if text == "…" or text not in (expressions.text_of(added.left), expressions.text_of(added.right)):
+    target = node.targets[0]
+    text = expressions.text_of(target)
+    if text == "…" or not any(_reads(target, side) for side in (added.left, added.right)):
         return
     old = expressions.evaluate(it, node.targets[0])
     accumulate(it, text, value, old, "sum", it.place(node.at))
+
+
+def _reads(target: Expr, expr: Expr) -> bool:
+    """Whether an expression is what a target holds: `total`, `sums[key]`, `sums.get(key, 0)`."""
+    if isinstance(target, code.Subscript) and isinstance(expr, code.Call) and isinstance(expr.func, code.Attribute):
+        if expr.func.name != "get" or not expr.arguments or len(target.index) != 1:
+            return False
+        pairs = ((expr.func.base, target.base), (expr.arguments[0].value, target.index[0]))
+        return all(expressions.text_of(one) == expressions.text_of(other) for one, other in pairs)
+    return expressions.text_of(target) == expressions.text_of(expr)
 
 
 def without_rebinding(it: Interpreter, node: code.Assign, value: Value) -> Value:
