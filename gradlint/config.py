@@ -20,8 +20,8 @@ from gradlint.selection import Selector, suggestion
 
 FILE_NAMES = (".gradlint.toml", "gradlint.toml", "pyproject.toml")
 
-TEST_FILES = ("test_*.py", "*_test.py", "conftest.py", "test/", "tests/")
-"""Where tests stand by the customs of pytest and unittest."""
+TEST_FILES = ("test_*.py", "*_test.py", "conftest.py")
+"""What tests are named by the customs of pytest and unittest."""
 
 
 def _key(kind: str, description: str, default: Any) -> Any:

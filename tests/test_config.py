@@ -86,12 +86,12 @@ def _codes(output: str) -> set[tuple[str, str]]:
 
 
 def test_the_default_set_does_not_judge_how_well_a_test_trains(project: Path, gradlint: Run) -> None:
-    names = ("train.py", "test_a.py", "a_test.py", "conftest.py", "tests/deep/helper.py", "latest.py", "contests/a.py")
+    names = ("train.py", "test_a.py", "a_test.py", "conftest.py", "tests/deep/test_b.py", "tests/train.py", "latest.py")
     for name in names:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text(TOY)
     code = ("-q", "--no-cache", "--output-format", "concise")
-    judged = {"train.py", "latest.py", "contests/a.py"}
+    judged = {"train.py", "tests/train.py", "latest.py"}
     expected = {(name, "GL101") for name in names} | {(name, "GL601") for name in judged}
     assert _codes(gradlint(*code).stdout) == expected
     assert _codes(gradlint(*code, "test_a.py").stdout) == {("test_a.py", "GL101")}
