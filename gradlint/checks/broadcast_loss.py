@@ -10,12 +10,13 @@ from gradlint.facts.events import Backward, walk
 from gradlint.facts.formulas import Formula
 from gradlint.facts.interpret.ranges import formula_of
 from gradlint.facts.interpret.shaping import shape_of
-from gradlint.facts.model import TrainingFacts
-from gradlint.facts.shapes import Shape, crossed, crossing
+from gradlint.facts.model import Broadcast, TrainingFacts
+from gradlint.facts.shapes import Shape, crossed, crossing, is_line
 from gradlint.facts.values import Place, Value
 from gradlint.options import Options
 
 _AROUND = frozenset({"mean", "nanmean", "sum", "sqrt", "neg", "+", "-", "*", "/", "choice"})
+_REDUCING = frozenset({"mean", "nanmean", "sum"})
 _DISTANCES = frozenset({"**", "square", "abs", "*"})
 
 
@@ -29,8 +30,28 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             yield _finding(outputs.named(facts, loss), given, wanted, loss.place)
     differences = [part for loss in _back_propagated(facts) for part in _differences(formula_of(loss))]
     for found in facts.broadcasts:
-        if any(part.value is found.result for part in differences) and found.place.path == facts.path:
-            yield _finding("-", found.left, found.right, found.place)
+        if found.place.path == facts.path and (
+            any(part.value is found.result for part in differences) or _in_target(facts, found)
+        ):
+            yield _finding(found.operation, found.left, found.right, found.place)
+
+
+def _in_target(facts: TrainingFacts, found: Broadcast) -> bool:
+    """Whether a column of predictions, or a row, is compared with what was broadcast to a square."""
+    for loss in facts.losses:
+        given = shape_of(loss.input)
+        if loss.kind in targets.DISTANCES and outputs.trains(loss) and given is not None and is_line(given):
+            if any(part.value is found.result for part in _terms(formula_of(loss.target))):
+                return True
+    return False
+
+
+def _terms(formula: Formula, depth: int = 12) -> Iterator[Formula]:
+    """What a target is the sum or product of."""
+    yield formula
+    if formula.op in _AROUND - _REDUCING and depth > 0:
+        for part in formula.inputs:
+            yield from _terms(part, depth - 1)
 
 
 def _back_propagated(facts: TrainingFacts) -> Iterator[Value]:

@@ -15,8 +15,8 @@ from gradlint.options import Options
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge the strongest decay of each optimizer over a network's weights."""
     for optimizer in facts.optimizers:
-        if optimizer.place.path == facts.path and rates.family_of(optimizer):
-            yield from _judge(optimizer, options)
+        if rates.family_of(optimizer):
+            yield from _judge(facts, optimizer, options)
     limit = options.number("decoupled")
     for call in facts.calls:
         named = call.name.startswith("transformers.") and call.name.endswith("TrainingArguments")
@@ -25,7 +25,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             yield _finding("AdamW", decay, limit, number(call.keywords.get("learning_rate")), call.place)
 
 
-def _judge(optimizer: Optimizer, options: Options) -> Iterator[Finding]:
+def _judge(facts: TrainingFacts, optimizer: Optimizer, options: Options) -> Iterator[Finding]:
     if _convex(optimizer):
         return
     for parameters, settings in rates.groups(optimizer):
@@ -34,16 +34,17 @@ def _judge(optimizer: Optimizer, options: Options) -> Iterator[Finding]:
         if decay is None or apart is None or not rates.is_network(parameters):
             continue
         limit = options.number("decoupled" if apart else "l2")
-        if decay >= limit:
+        place = rates.written(facts, optimizer, settings.get("weight_decay"))
+        if decay >= limit and place.path == facts.path:
             step = number(settings.get("lr")) if apart or rates.family_of(optimizer) == "sgd" else None
-            yield _finding(optimizer.name, decay, limit, step, optimizer.place)
+            yield _finding(optimizer.name, decay, limit, step, place)
             return
 
 
 def _convex(optimizer: Optimizer) -> bool:
     """Whether all it trains is one layer."""
     owners = [owner for p in optimizer.parameters if isinstance(p, Parameters) for owner in p.owners]
-    return bool(owners) and sum(rates.weight_layers(owner) or 2 for owner in owners) == 1
+    return len(owners) == 1 and rates.is_single_layer(owners[0])
 
 
 def _finding(optimizer: str, decay: float, limit: float, lr: float | None, place: Place) -> Finding:

@@ -11,6 +11,7 @@ from gradlint.facts.model import TrainingFacts
 from gradlint.options import Options
 
 _ZERO = "which can be 0: the loss is infinite there"
+_FLAT = "which float32 rounds to 0 where |x| > 9: the loss is infinite there"
 _SIGNED = "the plain output of a layer: NaN wherever that is negative"
 
 
@@ -21,13 +22,13 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     for calculation in reach.in_loss(facts, "log", "log2", "log10"):
         place, formula = calculation.place, calculation.formula
         argument = formula.inputs[0]
-        signed = reach.signed(argument)
-        if place in seen or place in guarded or not (signed or reach.zero(argument)):
+        signed, slope = reach.signed(argument), reach.flat_tanh(argument)
+        if place in seen or place in guarded or not (signed or slope or reach.zero(argument)):
             continue
         seen.add(place)
         values = {
             "expression": spelling.spelled(facts, place, formula.op),
-            "range": str(EVERYTHING if signed else argument.interval),
-            "problem": _SIGNED if signed else _ZERO,
+            "range": str(EVERYTHING if signed else slope.interval if slope else argument.interval),
+            "problem": _SIGNED if signed else _FLAT if slope else _ZERO,
         }
         yield Finding("log-without-guard", place.path, Range(*place.at), values)

@@ -24,7 +24,8 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         seen.add(place)
         at = unsafe.place
         expression = spelling.spelled(facts, at, unsafe.op) if at is not None else unsafe.op
-        yield Finding("where-nan-gradient", place.path, Range(*place.at), {"expression": expression, "point": 0})
+        point = "0 and below" if reach.signed(unsafe.inputs[0]) else "0"
+        yield Finding("where-nan-gradient", place.path, Range(*place.at), {"expression": expression, "point": point})
 
 
 def _unsafe(step: Formula, asked: Formula) -> bool:
@@ -34,6 +35,8 @@ def _unsafe(step: Formula, asked: Formula) -> bool:
         return False
     if step.op not in ("log", "log2", "log10", "sqrt", "rsqrt", "**", "/", "reciprocal"):
         return False
+    if reach.signed(argument) and (step.op in ("sqrt", "rsqrt") or (step.op == "**" and (step.number or 0.0) % 1)):
+        return True
     if not reach.bounded_by_zero(argument) or reach.sifted(argument):
         return False
     return reach.made_zero(argument, step.op != "/") or any(side.same(argument) for side in asked.inputs)

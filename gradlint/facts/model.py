@@ -123,8 +123,11 @@ class Calculation:
 
 @dataclass(slots=True, eq=False)
 class Broadcast:
-    """`left - right` of a column (N, 1) and a row (N,), one of which a network computed."""
+    """A column (N, 1) and a row (N,) in one operation: their difference where a network computed one of them, or their
+    sum, difference or product where no gradient flows.
+    """
 
+    operation: str
     left: Shape
     right: Shape
     result: Tensor

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradlint.facts.events import Escape, walk
-from gradlint.facts.interpret import modules
+from gradlint.facts.interpret import modules, tensors
 from gradlint.facts.model import CallFact, TrainingFacts
 from gradlint.facts.roles import role
-from gradlint.facts.torch_names import CONVOLUTIONS, LINEAR
+from gradlint.facts.torch_names import ATTENTION, CONVOLUTIONS, EMBEDDINGS, LINEAR, RECURRENT
 from gradlint.facts.values import (
     Choice,
     Collection,
@@ -100,23 +100,23 @@ def groups(optimizer: Optimizer) -> Iterator[tuple[Value, dict[str, Value]]]:
 
 
 def _own(facts: TrainingFacts, optimizer: Optimizer, family: str) -> Iterator[Rate]:
-    probe = _is_probe(optimizer)
-    for parameters, settings in groups(optimizer):
+    probe, sorted_ = _is_probe(optimizer), _is_sorted(optimizer)
+    for index, (parameters, settings) in enumerate(groups(optimizer)):
         if optimizer.unusual and getattr(settings.get("lr"), "default", False):
             # Who chooses another optimizer than the default one chooses its rate too.
             continue
         known = _numbers(settings["lr"]) if "lr" in settings else []
-        network = is_network(parameters) and not probe
+        own = bool(optimizer.groups) and "lr" in optimizer.groups[index]
+        network = (is_network(parameters) or (sorted_ and not own)) and not probe
         for value in known or [math.nan]:
-            yield _rate(optimizer, family, value, settings, network, _place(facts, optimizer, settings))
+            yield _rate(optimizer, family, value, settings, network, written(facts, optimizer, settings.get("lr")))
 
 
-def _place(facts: TrainingFacts, optimizer: Optimizer, settings: dict[str, Value]) -> Place:
-    """Where a rate is set: where the optimizer is built, or this file's number that another file builds it with."""
-    given = settings.get("lr")
-    written = given.place if isinstance(given, Constant) else None
-    here = written is not None and written.path == facts.path
-    return written if written is not None and here and optimizer.place.path != facts.path else optimizer.place
+def written(facts: TrainingFacts, optimizer: Optimizer, given: Value | None) -> Place:
+    """Where a setting stands: where the optimizer is built, or this file's number that another file builds it with."""
+    place = given.place if isinstance(given, Constant) else None
+    here = place is not None and place.path == facts.path
+    return place if place is not None and here and optimizer.place.path != facts.path else optimizer.place
 
 
 def _is_probe(optimizer: Optimizer) -> bool:
@@ -125,8 +125,18 @@ def _is_probe(optimizer: Optimizer) -> bool:
     return len(owners) == len(optimizer.parameters) == 1 and isinstance(owners[0], Layer) and owners[0].name in LINEAR
 
 
+def _is_sorted(optimizer: Optimizer) -> bool:
+    """Whether several groups hold parameters of one network, sorted into lists one by one."""
+    parts = [tensors.parts([group]) for group in optimizer.parameters]
+    owners = [{id(p.owner): p.owner for p in part if isinstance(p, Tensor) and p.attribute == "*"} for part in parts]
+    held = [found for found in owners if len(found) == 1]
+    return len(held) > 1 and any(
+        owner is not None and _layered(owner) and all(key in other for other in held) for key, owner in held[0].items()
+    )
+
+
 def _peaks(optimizer: Optimizer, family: str, schedulers: list[Scheduler]) -> Iterator[Rate]:
-    network = any(is_network(parameters) for parameters in optimizer.parameters)
+    network = _is_sorted(optimizer) or any(map(is_network, optimizer.parameters))
     for scheduler in schedulers:
         if scheduler.name in ("OneCycleLR", "CyclicLR"):
             position, keyword = (1, "max_lr") if scheduler.name == "OneCycleLR" else (2, "max_lr")
@@ -138,7 +148,7 @@ def _peaks(optimizer: Optimizer, family: str, schedulers: list[Scheduler]) -> It
 
 
 def _written(facts: TrainingFacts, optimizer: Optimizer, family: str) -> Iterator[Rate]:
-    network = any(is_network(parameters) for parameters in optimizer.parameters)
+    network = _is_sorted(optimizer) or any(map(is_network, optimizer.parameters))
     for write in facts.writes:
         if write.name == "lr" and write.owner is optimizer:
             for value in _numbers(write.value):
@@ -253,6 +263,14 @@ def weight_layers(owner: Value) -> int | None:
     if not isinstance(owner, (Instance, Layer)) or not modules.complete(owner):
         return None
     return sum(isinstance(part, Layer) and part.name in LINEAR | CONVOLUTIONS for part in modules.walk(owner))
+
+
+def is_single_layer(owner: Value) -> bool:
+    """Whether one linear or convolution layer is all that a module trains: a convex problem."""
+    if not isinstance(owner, (Instance, Layer)) or weight_layers(owner) != 1:
+        return False
+    others = RECURRENT | EMBEDDINGS | ATTENTION
+    return not any(isinstance(part, Layer) and part.name in others for part in modules.walk(owner))
 
 
 def replaced(facts: TrainingFacts, optimizer: Optimizer) -> bool:

@@ -97,6 +97,20 @@ def signed(formula: Formula) -> bool:
     return made is not None and made.kind in ("linear", "conv") and isinstance(made.subject, Layer)
 
 
+def flat_tanh(formula: Formula) -> Formula | None:
+    """The slope of a tanh, 1 - tanh(x) ** 2, that a value is or has as a factor: float32 rounds it to 0 from |x| = 9 on,
+    where tanh is within 2**-25 of 1.
+    """
+    if formula.op == "*":
+        return next((found for part in formula.inputs if (found := flat_tanh(part)) is not None), None)
+    if formula.op != "-" or len(formula.inputs) != 2 or formula.inputs[0].number != 1.0:
+        return None
+    square = formula.inputs[1]
+    squared = square.op == "square" or (square.op == "**" and square.number == 2.0)
+    squared = squared or (square.op == "*" and square.inputs[0].same(square.inputs[1]))
+    return formula if squared and square.inputs[0].op == "tanh" else None
+
+
 def made_zero(formula: Formula, entry: bool = True, depth: int = _DEPTH, among: bool = False) -> bool:
     """Whether something in sight makes a value 0: a ReLU, a mask, silence, two of a kind that are equal.
 

@@ -98,10 +98,11 @@ def _peeled(formula: Formula) -> Formula:
 
 
 def _log_probability(formula: Formula) -> bool:
-    """A log-probability, perhaps weighted by something that is none itself."""
+    """A log-probability, perhaps weighted or corrected by something that is none itself."""
     formula = _peeled(formula)
-    if formula.op == "*":
-        return any(_log_probability(part) for part in formula.inputs)
+    if formula.op in ("*", "+", "-"):
+        # A product is weighted; a sum or difference holds the correction of a squashed sample.
+        return any(map(_log_probability, formula.inputs[: 1 if formula.op == "-" else 2]))
     return isinstance(formula.value, Tensor) and formula.value.attribute == "log_prob"
 
 

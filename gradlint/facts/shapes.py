@@ -89,6 +89,11 @@ def crossed(a: Shape | None, b: Shape | None) -> bool:
     return a is not None and b is not None and ((_column(a) and _row(b)) or (_column(b) and _row(a)))
 
 
+def is_line(shape: Shape) -> bool:
+    """Whether it is a column (N, 1) or a row (N,)."""
+    return _column(shape) or _row(shape)
+
+
 def _column(shape: Shape) -> bool:
     if not shape.sizes or shape.sizes[-1] != 1:
         return False

@@ -549,6 +549,8 @@ def construct(
         return _local_optimizer(it, instance, arguments, keywords, place)
     if kind in ("module", "lightning"):
         record(it, f"{cls.scope.path}:{cls.name}", arguments, keywords, instance, place)
+    if kind == "lightning":
+        it.given.setdefault(id(cls), []).append((arguments, keywords))
     # A branch that led to the constructor says nothing of what the constructor does.
     outer, it.branches = it.branches, 0
     initialise(it, instance, arguments, keywords, place)
@@ -707,7 +709,9 @@ def record(
     receiver: Value | None = None,
 ) -> None:  # fmt: skip
     """Keep a call of something known as a fact."""
-    if it.once("call", name, place):
+    # A policy is asked for actions without recording before it is trained through the same line.
+    asked = it.recording is False and name.startswith("Distribution.")
+    if it.once("call", name, place, asked):
         inner = next((module for module in reversed(it.forwards) if module is not None), None)
         if _remembered(it):
             inner = None

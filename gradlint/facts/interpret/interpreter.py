@@ -114,6 +114,7 @@ class Interpreter:
         self.kept: list[Value] = []
         self.seen: set[tuple[object, ...]] = set()
         self.built: list[Instance] = []
+        self.given: dict[int, list[tuple[list[Value], dict[str, Value]]]] = {}
         self.mentions: dict[str, int] = {}
 
     # State

@@ -54,7 +54,7 @@ def call(
     """The result of calling an installed name, and what it does to its arguments."""
     result = _call(it, name, arguments, keywords, place, hint)
     precision.outside(name, result)
-    shaping.outside(name, result)
+    shaping.outside(name, arguments, keywords, result)
     if name.startswith(_NUMERIC):
         ranges.operation(it, name.rpartition(".")[2], arguments, result, place, keywords)
     if name.startswith(("torch", "lightning", "transformers", "accelerate")) or "." in name:
@@ -100,6 +100,8 @@ def _call(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
         return torch_functions.tensor_function(it, name.rpartition(".")[2], arguments, keywords, place)
     if name.startswith("torch.") and name.count(".") == 1:
         return torch_functions.tensor_function(it, name[6:], arguments, keywords, place)
+    if name == "torch.sparse.mm":
+        return torch_functions.tensor_function(it, "mm", arguments, keywords, place)
     if name.startswith(("torch.linalg.", "torch.special.", "torch.fft.", "einops.")):
         return tensors.derive(it, [*arguments, *keywords.values()], place)
     for construct in (frameworks.construct, distributions.construct, datasets.construct):

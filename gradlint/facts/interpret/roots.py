@@ -12,7 +12,7 @@ from gradlint.facts.interpret.interpreter import Interpreter
 from gradlint.facts.model import FunctionFact, ModuleDef, Stack
 from gradlint.facts.roles import last_name
 from gradlint.facts.scope import Scope
-from gradlint.facts.values import ClassValue, FunctionValue, Instance, Place, Tensor, Unknown, Value
+from gradlint.facts.values import ClassValue, Constant, FunctionValue, Instance, Place, Tensor, Unknown, Value
 
 _FRAMEWORK_LOOPS = frozenset({"training_step"})
 """Methods that a framework calls once a batch."""
@@ -143,7 +143,8 @@ def _class(it: Interpreter, cls: ClassValue) -> None:
         if init is not None:
             for parameter in init.node.parameters[1:]:
                 if not parameter.star:
-                    keywords[parameter.name] = calls.assumed(it, parameter, init)
+                    given = _passed(it, cls, init, parameter.name)
+                    keywords[parameter.name] = given or calls.assumed(it, parameter, init)
         calls.initialise(it, instance, [], keywords, place)
 
     _run(it, Run(f"{cls.name}.__init__", cls.scope.path), build)
@@ -178,6 +179,18 @@ def _class(it: Interpreter, cls: ClassValue) -> None:
         receiver = instance if isinstance(static, FunctionValue) and static.receiver is not None else None
         _forget_unrecorded(it, instance)
         _function(it, FunctionValue(member.node, member.scope, None, base), receiver)
+
+
+def _passed(it: Interpreter, cls: ClassValue, init: FunctionValue, name: str) -> Constant | None:
+    """The constant that every construction in sight of a class whose methods a framework calls gives a parameter."""
+    position = [parameter.name for parameter in init.node.parameters[1:]].index(name)
+    found: list[Constant] = []
+    for arguments, keywords in it.given.get(id(cls), []):
+        value = keywords.get(name, arguments[position] if position < len(arguments) else None)
+        if not isinstance(value, Constant) or value.value is None or (found and value.value != found[0].value):
+            return None
+        found.append(value)
+    return found[0] if found else None
 
 
 def _forget_unrecorded(it: Interpreter, instance: Instance) -> None:

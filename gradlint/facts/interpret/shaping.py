@@ -37,6 +37,7 @@ _REDUCE = frozenset({
     "logsumexp",
 })  # fmt: skip
 _RESHAPING_IN_PLACE = frozenset({"unsqueeze_", "squeeze_", "t_", "transpose_", "resize_", "swapaxes_", "set_"})
+_CROSSING = {"-": "-", "sub": "-", "+": "+", "add": "+", "*": "*", "mul": "*"}
 _BINARY = frozenset({"+", "-", "*", "/", "add", "sub", "mul", "div", "maximum", "minimum"})
 
 
@@ -65,17 +66,18 @@ def operation(
     if any(result is source for source in sources):
         return
     result.shape = _shape(op, sources, keywords)
-    if op in ("-", "sub") and len(sources) == 2:
-        _note(it, sources, result, place)
+    if op in _CROSSING and len(sources) == 2:
+        _note(it, op, sources, result, place)
 
 
-def _note(it: Interpreter, sources: list[Value], result: Value, place: Place) -> None:
+def _note(it: Interpreter, op: str, sources: list[Value], result: Value, place: Place) -> None:
     left, right = map(shape_of, sources[:2])
     if not isinstance(result, Tensor) or left is None or right is None or not shapes.crossed(left, right):
         return
     attached = [source for source in sources if isinstance(source, Tensor) and source.roots]
-    if len(attached) == 1 and not attached[0].parameter and it.once("broadcast", place, tuple(it.repeats)):
-        it.facts.broadcasts.append(Broadcast(left, right, result, place))
+    compared = op in ("-", "sub") and len(attached) == 1 and not attached[0].parameter
+    if (compared or not attached) and it.once("broadcast", place, tuple(it.repeats)):
+        it.facts.broadcasts.append(Broadcast(_CROSSING[op], left, right, result, place))
 
 
 def _learn(value: Value, dim: Value) -> None:
@@ -97,15 +99,20 @@ def _shape(op: str, sources: list[Value], keywords: dict[str, Value]) -> Shape |
     if op in ("randint", "full"):
         given = keywords.get("size", next((s for s in sources if isinstance(s, Collection)), None))
         return Shape(sizes) if given is not None and (sizes := _sizes([given])) is not None else None
+    if op == "randperm":
+        return Shape((integer(sources[0]) if sources else None,))
     if op in ("linspace", "arange", "logspace"):
         return Shape((integer(sources[2]) if op == "linspace" and len(sources) > 2 else None,))
     if op == "eye":
         return Shape((integer(sources[0]),) * 2) if len(sources) == 1 else None
     if op in ("tensor", "as_tensor", "FloatTensor") and sources and isinstance(sources[0], Collection):
         return listed(sources[0])
+    if op in ("tensor", "as_tensor") and sources and precision.dtype_of(sources[0]) == precision.NUMBER:
+        return Shape(())
     if op in _SAME:
         return first
-    if op in _BINARY and len(sources) == 2:
+    pairwise = op in ("max", "min") and len(sources) == 2 and isinstance(sources[1], Tensor)
+    if (op in _BINARY or pairwise) and len(sources) == 2:
         second = shape_of(sources[1])
         return _numbers(sources[0], second) or _numbers(sources[1], first) or _both(first, second)
     if op in ("view", "reshape"):
@@ -221,6 +228,8 @@ def indexed(shape: Shape | None, keys: list[Value], written: list[code.Expr]) ->
         return _keyed(shape, -1, keys[1], texts[1])
     if shape.open or ellipsis:
         return None
+    if len(keys) - sum(texts) == 1 and (row := _picked(shape, keys, texts)) is not None:
+        return row
     position = 0
     for key, is_slice in zip(keys, texts, strict=True):
         if current is None:
@@ -239,6 +248,19 @@ def indexed(shape: Shape | None, keys: list[Value], written: list[code.Expr]) ->
         current = _keyed(current, position, key, False)
         position += 1 if current is not None and len(current.sizes) > before else 0
     return current
+
+
+def _picked(shape: Shape, keys: list[Value], slices: list[bool]) -> Shape | None:
+    """Entries picked along one dimension by a row of indices or a mask; slices stand at the others."""
+    place = slices.index(False)
+    key = keys[place]
+    rows = shape_of(key) if isinstance(key, (Tensor, Unknown)) else None
+    if rows is None or rows.open or len(rows.sizes) != 1 or place >= len(shape.sizes) or len(keys) > len(shape.sizes):
+        return None
+    masked = isinstance(key, (Tensor, Unknown)) and key.dtype == "bool"
+    sizes = [None if i < len(keys) and slices[i] else size for i, size in enumerate(shape.sizes)]
+    sizes[place] = None if masked else rows.sizes[0]
+    return Shape(tuple(sizes), batched=shape.batched and place == 0)
 
 
 def _whole(expr: code.Expr) -> bool:
@@ -299,10 +321,43 @@ def apart(it: Interpreter, value: Unknown, name: str) -> Unknown:
     return after
 
 
-def outside(name: str, result: Value) -> None:
-    """A table that pandas reads has rows and columns."""
-    if isinstance(result, Unknown) and (name.startswith("pandas.read_") or name == "pandas.DataFrame"):
+def outside(name: str, arguments: list[Value], keywords: dict[str, Value], result: Value) -> None:
+    """A table that pandas reads has rows and columns; numpy makes arrays of the sizes it is given."""
+    if not isinstance(result, Unknown):
+        return
+    if name.startswith("pandas.read_") or name == "pandas.DataFrame":
         result.shape = Shape((None, None))
+    elif name.startswith("numpy."):
+        result.shape = _array(name.removeprefix("numpy."), arguments, keywords)
+
+
+_ARRAYS = {"zeros": 0, "ones": 0, "empty": 0, "full": 0, "random.randint": 2, "random.choice": 1}
+"""Functions of numpy that make an array, and where its size stands among the arguments."""
+
+
+def _array(function: str, arguments: list[Value], keywords: dict[str, Value]) -> Shape | None:
+    if function in ("arange", "linspace"):
+        return Shape((None,))
+    if function == "random.permutation":
+        first = arguments[0] if arguments else None
+        return Shape((integer(first),)) if _counts(first) else shape_of(first)
+    if function in ("random.rand", "random.randn"):
+        return Shape(tuple(map(integer, arguments))) if arguments and all(map(_counts, arguments)) else None
+    if function not in _ARRAYS:
+        return None
+    place = _ARRAYS[function]
+    given = keywords.get("size", keywords.get("shape", arguments[place] if place < len(arguments) else None))
+    if _counts(given):
+        return Shape((integer(given),))
+    sizes = _sizes([given]) if isinstance(given, Collection) else None
+    return Shape(sizes) if sizes is not None else None
+
+
+def _counts(value: Value | None) -> bool:
+    """Whether a value surely is one number."""
+    return integer(value) is not None or (
+        isinstance(value, (Tensor, Unknown)) and precision.dtype_of(value) == precision.NUMBER
+    )
 
 
 def unseen(shape: Shape | None, keys: list[Value], written: list[code.Expr]) -> Shape | None:

@@ -257,7 +257,20 @@ def _combined(it: Interpreter, op: str, left: Value, right: Value, place: Place)
     # A constant times, or a shift of, logits are still logits; probabilities are not kept.
     if single is not None and single.form is not None and single.form.kind in ("logits", "linear") and scaled:
         result.form = single.form
+    elif op in ("+", "-", "@"):
+        result.form = _linear(op, left, right, chain, place)
     return result
+
+
+def _linear(op: str, left: Value, right: Value, chain: Operation | None, place: Place) -> Form | None:
+    """What a layer gave raw is no other for a bias, another raw output added to it, or a matrix that mixes its rows."""
+    sides = [side for side in (left, right) if isinstance(side, Tensor)]
+    raw = [s.form for s in sides if s.form is not None and s.form.kind in ("logits", "linear")]
+    if op == "@":
+        own = chain is not None and chain.kind == "linear"
+        return Form("linear", place) if raw or own else None
+    biases = [side for side in sides if side.parameter]
+    return raw[0] if raw and len(raw) + len(biases) == len(sides) == 2 else None
 
 
 def _depth(chain: Operation | None) -> int:

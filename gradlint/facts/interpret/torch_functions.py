@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
 
 
+_PRODUCTS = frozenset({"mm", "matmul", "bmm", "spmm"})
+
+
 def layer(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     """A layer of torch.nn."""
     if name in ("torch.nn.Parameter", "torch.nn.UninitializedParameter"):
@@ -76,7 +79,10 @@ def functional(it: Interpreter, name: str, arguments: Arguments, keywords: Keywo
         kind, called = "linear", Layer("transposed", [weight], {}, place)
     op = Operation(kind, called, place, base, depth=base.depth + 1 if base else 1)
     sources = [*arguments, *keywords.values()]
-    return tensors.derive(it, sources, place, keep_form=name.startswith("dropout"), op=op)
+    result = tensors.derive(it, sources, place, keep_form=name.startswith("dropout"), op=op)
+    if kind == "linear":
+        result.form = Form("linear", place)
+    return result
 
 
 def tensor_function(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
@@ -122,6 +128,8 @@ def tensor_function(it: Interpreter, name: str, arguments: Arguments, keywords: 
         if forms and len(forms) == len(joint) and len({form.kind for form in forms}) == 1:
             joined.form = Form(forms[0].kind, forms[0].place)
         return joined
+    if name in _PRODUCTS and len(arguments) == 2:
+        return tensors.combine(it, "@", arguments[0], arguments[1], place)
     if isinstance(first, Tensor):
         return methods.call(it, first, name, arguments[1:], keywords, place, f"torch.{name}")
     if name in names.NON_DIFFERENTIABLE and first is not None:
