@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gradlint.facts import outputs
 from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.torch_names import RECURRENT
@@ -46,9 +47,11 @@ def hidden_weights(facts: TrainingFacts) -> Iterator[HiddenWeight]:
     """
     frozen = _frozen(facts)
     seen: set[int] = set()
-    for stack in facts.stacks:
-        names = {id(part): path for path, part in modules.paths(stack.owner)}
-        following: Operation | None = stack.last
+    ends = [(stack.last, {id(part): path for path, part in modules.paths(stack.owner)}) for stack in facts.stacks]
+    whole = len(ends)
+    ends.extend((last, {}) for loss in facts.losses if (last := outputs.last_operation(loss.input)) is not None)
+    for index, (last, names) in enumerate(ends):
+        following: Operation | None = last
         reader = False
         for _ in range(OPERATIONS):
             if following is None:
@@ -59,8 +62,9 @@ def hidden_weights(facts: TrainingFacts) -> Iterator[HiddenWeight]:
                 subject = weight or operation.subject
                 if subject is not None and id(subject) not in seen and (reader or operation.kind == "recurrent"):
                     seen.add(id(subject))
-                    if id(subject) not in frozen:
-                        yield _hidden(subject, names)
+                    # In front of a loss, a function's own weights: those of modules were seen in their forward.
+                    if id(subject) not in frozen and (index < whole or isinstance(subject, Tensor)):
+                        yield _hidden(subject, names.get(id(subject), "") or facts.name_of(subject, ""))
                 reader = operation.kind in ("linear", "conv", "recurrent")
             elif not (operation.kind in _SAME_FOR_ALL or _elementwise(operation.kind)):
                 reader = False
@@ -79,11 +83,10 @@ def _elementwise(kind: str) -> bool:
     return knows_activation(kind)
 
 
-def _hidden(subject: Value, names: dict[int, str]) -> HiddenWeight:
-    name = names.get(id(subject), "")
+def _hidden(subject: Value, name: str) -> HiddenWeight:
     if isinstance(subject, Tensor):
         found = started(subject.made or {}, "weight")
-        return HiddenWeight(subject.attribute or name, None, (found,) if found is not None else (), subject)
+        return HiddenWeight(name or subject.attribute, None, (found,) if found is not None else (), subject)
     if not isinstance(subject, Layer):
         return HiddenWeight(name, None, ())
     units = integer(subject.argument(1, "out_features")) or integer(subject.argument(1, "out_channels"))

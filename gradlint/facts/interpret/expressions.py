@@ -122,6 +122,10 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
         if isinstance(key, str) and key in base.names:
             return _child(it, base, base.names.index(key), expr)
         if isinstance(expr.index[0], code.Slice):
+            kept = _slice(Collection("list", list(base.children), not base.complete), expr.index[0], it)
+            if isinstance(kept, Collection) and not kept.open and kept.items:
+                names = [base.names[base.children.index(child)] for child in kept.items] if base.names else []
+                return Layer(base.kind, [], {}, it.place(expr.at), kept.items, names)
             return Layer(base.kind, [], {}, it.place(expr.at), list(base.children), list(base.names), complete=False)
         if base.children and all(isinstance(c, Layer) for c in base.children):
             return base.children[0]
