@@ -18,7 +18,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         if decay is None or decay <= 0.0 or optimizer.groups or optimizer.place.path != facts.path:
             continue
         whole = [p for p in optimizer.parameters if isinstance(p, Parameters) and p.whole]
-        owner = next((o for p in whole for o in p.owners if transformers.is_transformer(o)), None)
+        owner = next((o for p in whole for o in p.owners if transformers.is_transformer(facts, o)), None)
         if owner is not None and rates.family_of(optimizer):
             model = facts.name_of(owner, "the model")
             values = {"optimizer": optimizer.name, "model": model, "weight_decay": f"{decay:g}"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import rates, transformers
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.values import Parameters, number
+from gradlint.facts.values import number
 from gradlint.options import Options
 
 _FALLING = frozenset({
@@ -26,8 +26,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         schedules = [found for found in facts.schedulers if rates.on(found, optimizer)]
         if any(found.name not in _FALLING for found in schedules) or rates.replaced(facts, optimizer):
             continue
-        owners = [owner for p in optimizer.parameters if isinstance(p, Parameters) for owner in p.owners]
-        owner = next((o for o in owners if transformers.is_post_norm(facts, o)), None)
+        owner = next((o for o in rates.networks(optimizer) if transformers.is_post_norm(facts, o)), None)
         if owner is not None and optimizer.place.path == facts.path:
             limit = f"{options.number('lr'):g}"
             values = {"model": facts.name_of(owner, "the model"), "lr": f"{lr:g}", "limit": limit}

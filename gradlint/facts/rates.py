@@ -220,6 +220,14 @@ def _numbers(value: Value | None) -> list[float]:
     return [] if found_one is None else [found_one]
 
 
+def networks(optimizer: Optimizer) -> list[Value]:
+    """What an optimizer's parameters belong to, those that were sorted into lists one by one as well."""
+    found = [owner for part in optimizer.parameters if isinstance(part, Parameters) for owner in part.owners]
+    lists = tensors.parts([part for part in optimizer.parameters if isinstance(part, Collection)])
+    found.extend(part.owner for part in lists if isinstance(part, Tensor) and part.attribute == "*" and part.owner)
+    return list({id(owner): owner for owner in found}.values())
+
+
 def is_network(value: Value | None) -> bool:
     """Whether parameters are those of a module that has layers, or may have."""
     if isinstance(value, Parameters):

@@ -12,7 +12,7 @@ from gradlint.facts.interpret.interpreter import Interpreter
 from gradlint.facts.model import FunctionFact, ModuleDef, Stack
 from gradlint.facts.roles import last_name
 from gradlint.facts.scope import Scope
-from gradlint.facts.values import ClassValue, Constant, FunctionValue, Instance, Place, Tensor, Unknown, Value
+from gradlint.facts.values import ClassValue, Constant, External, FunctionValue, Instance, Place, Tensor, Unknown, Value
 
 _FRAMEWORK_LOOPS = frozenset({"training_step"})
 """Methods that a framework calls once a batch."""
@@ -32,7 +32,7 @@ def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     frame = Frame(scope, "<module>")
     it.frames.append(frame)
     _run(it, Run("<module>", program.path), lambda: it.block(program.body))
-    mentioned = it.mentions = _mentions(program)
+    mentioned = it.mentions = _mentions(program, scope)
     it.facts.mentions = frozenset(expressions.names_read(nodes))
     it.facts.uses = expressions.uses_by_name(nodes)
     classes = [cls for cls in it.project.classes if cls.scope.path == program.path]
@@ -89,15 +89,30 @@ def _other_decorators(node: code.Function) -> list[str]:
     return [name for name in names if name not in ("no_grad", "inference_mode", "staticmethod", "classmethod")]
 
 
-def _mentions(program: code.Program) -> dict[str, int]:
-    """How often each name of a definition is mentioned outside its own definition."""
+def _mentions(program: code.Program, scope: Scope) -> dict[str, int]:
+    """How often each name of a definition is mentioned outside its own definition, but as an installed module's."""
+    installed = {name for name, value in scope.names.items() if isinstance(value, External)}
     counts: dict[str, int] = {}
     for statement in program.body:
         own = statement.name if isinstance(statement, (code.Function, code.Class)) else ""
-        for name in expressions.attribute_names(statement):
+        for name in _mentioned(statement, installed):
             if name != own:
                 counts[name] = counts.get(name, 0) + 1
     return counts
+
+
+def _mentioned(statement: Any, installed: set[str]) -> set[str]:
+    found: set[str] = set()
+    for node in code.walk(statement):
+        if type(node) is code.Name:
+            found.add(node.name)
+        elif type(node) is code.Attribute:
+            root = node.base
+            while type(root) is code.Attribute:
+                root = root.base
+            if type(root) is not code.Name or root.name not in installed:
+                found.add(node.name)
+    return found
 
 
 def _function(it: Interpreter, function: FunctionValue, receiver: Instance | None = None, looped: bool = False) -> None:
