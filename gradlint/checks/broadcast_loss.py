@@ -40,9 +40,10 @@ def _in_target(facts: TrainingFacts, found: Broadcast) -> bool:
     """Whether a column of predictions, or a row, is compared with what was broadcast to a square."""
     for loss in facts.losses:
         given = shape_of(loss.input)
-        if loss.kind in targets.DISTANCES and outputs.trains(loss) and given is not None and is_line(given):
-            if any(part.value is found.result for part in _terms(formula_of(loss.target))):
-                return True
+        if loss.kind not in targets.DISTANCES or not outputs.trains(loss) or given is None or not is_line(given):
+            continue
+        if any(part.value is found.result for part in _terms(formula_of(loss.target))):
+            return True
     return False
 
 

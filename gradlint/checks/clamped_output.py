@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts import outputs
+from gradlint.facts import outputs, targets
 from gradlint.facts.formulas import Formula
 from gradlint.facts.interpret import ranges
 from gradlint.facts.model import LossCall, TrainingFacts
@@ -14,6 +14,8 @@ from gradlint.options import Options
 
 _GUARD = 1e-3
 """A limit as near as this to 0 from above, or to 1 from below, protects a logarithm or a division."""
+_TAIL = 3.0
+"""One number in 370 of a standard normal target lies beyond."""
 _RAW = frozenset({"linear", "conv", "linear_layer"})
 
 
@@ -39,9 +41,17 @@ def _clamp(facts: TrainingFacts, loss: LossCall) -> tuple[Place, float, float] |
     formula = ranges.formula_of(loss.input)
     while formula.op == "item":
         formula = formula.inputs[0]
-    if formula.op != "clamp" or formula.place is None or formula.inputs[0].op not in _RAW or not _cuts(formula):
+    if formula.op != "clamp" or formula.place is None or not _cuts(formula):
+        return None
+    given = formula.inputs[0].op
+    if given not in _RAW and not (given == "unknown" and _cuts_noise(formula, loss)):
         return None
     return formula.place, formula.interval.low, formula.interval.high
+
+
+def _cuts_noise(formula: Formula, loss: LossCall) -> bool:
+    """Whether what an unseen network gave is kept from following a standard normal target."""
+    return targets.is_normal(loss.target) and max(-formula.interval.low, formula.interval.high) < _TAIL
 
 
 def _cuts(formula: Formula) -> bool:

@@ -11,6 +11,7 @@ from gradlint.facts.values import Layer, Operation, Tensor, Value, integer
 from gradlint.options import Options
 
 _NAMES = {"softmax": "Softmax", "log_softmax": "Log-softmax"}
+_COMPARING = frozenset({"KLDivLoss", "CrossEntropyLoss"})
 _LIKELIHOODS = frozenset({"NLLLoss", "NLLLoss2d"})
 _PASSING = frozenset({"dropout", "scale", "shift"})
 
@@ -29,6 +30,22 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             shape = str(value.shape) if value.shape is not None else "(N, …)"
             values = {"function": _NAMES[operation.kind], "dim": "0", "shape": shape, "loss": used}
             yield Finding("softmax-over-batch", place.path, Range(*place.at), values)
+    yield from _crossed(facts)
+
+
+def _crossed(facts: TrainingFacts) -> Iterator[Finding]:
+    """Two distributions to compare, of which only one has its classes in dimension 0."""
+    for loss in facts.losses:
+        sides = [outputs.form_of(side) for side in (loss.input, loss.target)]
+        forms = [form for form in sides if form is not None and form.kind in _NAMES and form.dim is not None]
+        if loss.kind not in _COMPARING or len(forms) < 2 or not outputs.trains(loss):
+            continue
+        first = [form for form in forms if form.dim == 0]
+        other = [form for form in forms if form.dim]
+        if len(first) == 1 and other and (other[0].dim or 0) > 0 and first[0].place.path == facts.path:
+            named = outputs.named(facts, loss)
+            values = {"function": _NAMES[first[0].kind], "dim": "0", "shape": "(N, …)", "loss": named}
+            yield Finding("softmax-over-batch", facts.path, Range(*first[0].place.at), values)
 
 
 def _uses(facts: TrainingFacts) -> Iterator[tuple[Value | None, str, bool]]:

@@ -98,8 +98,9 @@ def signed(formula: Formula) -> bool:
 
 
 def flat_tanh(formula: Formula) -> Formula | None:
-    """The slope of a tanh, 1 - tanh(x) ** 2, that a value is or has as a factor: float32 rounds it to 0 from |x| = 9 on,
-    where tanh is within 2**-25 of 1.
+    """The slope of a tanh, 1 - tanh(x) ** 2, that a value is or has as a factor.
+
+    float32 rounds it to 0 where |x| > 9.02: there tanh is within 2**-25 of 1.
     """
     if formula.op == "*":
         return next((found for part in formula.inputs if (found := flat_tanh(part)) is not None), None)

@@ -46,6 +46,21 @@ def bounds(target: Value | None) -> tuple[float, float] | None:
     return (formula.interval.low, formula.interval.high) if formula.interval.known else None
 
 
+def is_normal(target: Value | None) -> bool:
+    """Whether a target surely is drawn from the standard normal distribution."""
+    return _below(ranges.formula_of(target)).op in ("randn", "randn_like")
+
+
+def is_standardised(target: Value | None) -> bool:
+    """Whether a target surely is less its own mean and divided by its own standard deviation."""
+    formula = _below(ranges.formula_of(target))
+    if formula.op != "/" or formula.inputs[0].op != "-":
+        return False
+    (whole, mean), scale = formula.inputs[0].inputs, formula.inputs[1]
+    spread = scale.inputs[0] if scale.op in ("+", "clamp", "maximum") and scale.inputs else scale
+    return mean.op == "mean" and spread.op == "std" and mean.inputs[0].same(whole) and spread.inputs[0].same(whole)
+
+
 def takes_both_signs(target: Value | None) -> bool:
     """Whether a target is surely negative in part: drawn from a normal distribution, or less its own mean."""
     return _signed(ranges.formula_of(target))

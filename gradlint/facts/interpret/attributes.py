@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
@@ -37,11 +38,16 @@ if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
 
 
+_NUMBERS = {"pi": math.pi, "e": math.e}
+
+
 def read(it: Interpreter, value: Value, name: str, expr: code.Attribute) -> Value:
     """What `value.name` stands for."""
     if isinstance(value, Unknown):
         return _of_unknown(it, value, name, expr)
     if isinstance(value, External):
+        if name in _NUMBERS and value.name in ("math", "numpy", "torch"):
+            return Constant(_NUMBERS[name])
         return (
             Constant(value.name.rpartition(".")[2])
             if name == "__name__"

@@ -54,6 +54,7 @@ def call(
     """The result of calling an installed name, and what it does to its arguments."""
     result = _call(it, name, arguments, keywords, place, hint)
     precision.outside(name, result)
+    ranges.drawn(name, arguments, result)
     shaping.outside(name, arguments, keywords, result)
     if name.startswith(_NUMERIC):
         ranges.operation(it, name.rpartition(".")[2], arguments, result, place, keywords)

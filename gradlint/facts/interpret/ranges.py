@@ -188,6 +188,15 @@ def compared(result: Value, sides: list[Value]) -> None:
     set_formula(result, Formula("compare", tuple(formula_of(side) for side in sides), BIT))
 
 
+def drawn(name: str, arguments: list[Value], result: Value) -> None:
+    """`random.uniform(low, high)` and numpy's lie between their bounds."""
+    ends = [number(argument) for argument in arguments[:2]]
+    if name in ("random.uniform", "numpy.random.uniform") and len(ends) == 2 and isinstance(result, Unknown):
+        low, high = ends
+        if low is not None and high is not None and low <= high:
+            leaf(result, Interval(low, high), "uniform")
+
+
 def leaf(result: Value, interval: Interval, op: str = "leaf") -> None:
     """A value that is known by its bounds alone: the output of a layer, a loss."""
     set_formula(result, Formula(op, (), interval, getattr(result, "place", None)))
