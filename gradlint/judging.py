@@ -12,7 +12,6 @@ from gradlint.errors import UsageError
 from gradlint.join import Joiner
 from gradlint.options import Options
 from gradlint.report import Report
-from gradlint.source import is_notebook
 from gradlint.tracer.command import Judged, Static, check_with_trace
 
 
@@ -21,7 +20,7 @@ def scripts(paths: Sequence[str]) -> None:
     if not paths:
         raise UsageError("--trace runs scripts: name them")
     for path in paths:
-        if not os.path.isfile(path) or is_notebook(path):
+        if not os.path.isfile(path):
             raise UsageError(f"--trace runs scripts: {path} is not one")
 
 

@@ -80,7 +80,9 @@ def test_a_run_that_waits_is_compared_with_a_bare_one_of_as_many_steps(tmp_path:
     assert "states after the last step are those of an untraced run" in render(join(record, [], {}.get))
 
 
-def test_a_notebook_is_traced_cell_by_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_notebook_is_traced_cell_by_cell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     cells = [
         "%matplotlib inline\nimport torch\nfrom torch import nn",
         "!pip list\nmodel = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))\n\n"
@@ -93,7 +95,9 @@ def test_a_notebook_is_traced_cell_by_cell(tmp_path: Path, capsys: pytest.Captur
         {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": text} for text in cells
     ]
     notebook.write_text(json.dumps({"cells": entries, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), "utf-8")
-    code = cli.run(["trace", str(notebook), "--python", python(), "--quiet", "--output-format", "json"])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gradlint.toml").write_text(f"[trace]\npython = '{python()}'\n", "utf-8")
+    code = cli.run(["trace", "train.ipynb", "--quiet", "--output-format", "json"])
     data = json.loads(capsys.readouterr().out)
     assert (code, data["strategy"], data["steps"], data["error"]) == (1, "run", 3, None)
     found = {item["name"]: item for item in data["diagnostics"]}
@@ -102,6 +106,9 @@ def test_a_notebook_is_traced_cell_by_cell(tmp_path: Path, capsys: pytest.Captur
     assert found["dead-units"]["location"]["row"] == 2
     assert {item["verdict"]["verdict"] for item in found.values()} == {"confirmed"}
     assert "of line 5 of cell 3" in found["missing-zero-grad"]["verdict"]["reason"]
+    assert cli.run(["check", "train.ipynb", "--trace", "--quiet", "--no-cache", "--output-format", "concise"]) == 1
+    places = sorted(line.split(" ")[0:2] for line in capsys.readouterr().out.splitlines() if line.startswith("train"))
+    assert places == [["train.ipynb:cell", "3:2:1:"], ["train.ipynb:cell", "4:5:5:"]]
 
 
 def test_files_that_built_layers_are_linted_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
