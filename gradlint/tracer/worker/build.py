@@ -56,11 +56,7 @@ def build(session: Session) -> None:
     tree = ast.Module([], [])
     for name, text in session.source(script):
         tree.body += ast.parse(text, filename=name).body
-    module = types.ModuleType("__main__")
-    module.__file__ = script
-    sys.modules["__main__"] = module
-    session.recorder.scopes.append(vars(module))
-    builder = _Builder(session, tree, vars(module))
+    builder = _Builder(session, tree, vars(session.main_module(script)))
     builder.construct()
     builder.train()
 

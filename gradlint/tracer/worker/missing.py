@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import builtins
 import importlib.abc
 import importlib.machinery
 import os
 import sys
 import types
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .patches import Patches
@@ -173,20 +173,14 @@ def missing_name(problem: BaseException | None) -> str:
     return ""
 
 
-def notebook_shell(taming: Taming, places: Places) -> None:
-    """A notebook saved as a script asks for its shell: give it an inert one, as the notebook itself would have.
-
-    A library that asks looks whether it runs in a notebook, which it does not.
-    """
+def notebook_shell(taming: Taming) -> Callable[[], Any]:
+    """The shell that a notebook saved as a script asks for: an inert one, for its own names and not for libraries."""
 
     def get_ipython() -> Any:
-        if places.user_file(sys._getframe(1).f_code.co_filename) is None:
-            raise NameError("name 'get_ipython' is not defined")
         taming.note("stubbed-module", "get_ipython() gave an inert stand-in for the notebook's shell", [])
         return _Inert()
 
-    if not hasattr(builtins, "get_ipython"):
-        builtins.get_ipython = get_ipython  # type: ignore[attr-defined]
+    return get_ipython
 
 
 class StubFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -93,7 +93,7 @@ class Session:
 
         from . import datasets, devices, functions, taming
         from .functions import Operations, Watch
-        from .missing import MissingPaths, StubFinder, notebook_shell
+        from .missing import MissingPaths, StubFinder
         from .patches import Patches
         from .recorder import Recorder
 
@@ -156,7 +156,6 @@ class Session:
             self.stubs = StubFinder(names, self.places)
             sys.meta_path.insert(0, self.stubs)
         datasets.watch_for_torchvision(patches, self.taming)
-        notebook_shell(self.taming, self.places)
 
     def extras(self, patches: Any) -> None:
         """Measurements that cost more than hooks, only when asked for."""
@@ -247,13 +246,20 @@ class Session:
             os._exit = real_exit
         return None
 
-    def run_main(self, script: str) -> None:
+    def main_module(self, script: str) -> types.ModuleType:
         """Like `python script.py`: a module `__main__` that stays, so that its names and classes can be found."""
+        from .missing import notebook_shell
+
         module = types.ModuleType("__main__")
         module.__file__ = script
         module.__builtins__ = __builtins__  # type: ignore[attr-defined]
+        module.get_ipython = notebook_shell(self.taming)  # type: ignore[attr-defined]
         sys.modules["__main__"] = module
         self.recorder.scopes.append(vars(module))
+        return module
+
+    def run_main(self, script: str) -> None:
+        module = self.main_module(script)
         for name, text in self.source(script):
             exec(compile(text, name, "exec", dont_inherit=True), vars(module))
 
