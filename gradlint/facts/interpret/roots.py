@@ -91,7 +91,9 @@ def _other_decorators(node: code.Function) -> list[str]:
 
 def _mentions(program: code.Program, scope: Scope) -> dict[str, int]:
     """How often each name of a definition is mentioned outside its own definition, but as an installed module's."""
-    installed = {name for name, value in scope.names.items() if isinstance(value, External)}
+    imports = (node for node in code.walk(program.body) if isinstance(node, (code.Import, code.ImportFrom)))
+    bound = {alias or name.partition(".")[0] for node in imports for name, alias in node.names}
+    installed = {name for name in bound if isinstance(scope.names.get(name), External)}
     counts: dict[str, int] = {}
     for statement in program.body:
         own = statement.name if isinstance(statement, (code.Function, code.Class)) else ""
