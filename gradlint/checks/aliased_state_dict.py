@@ -50,7 +50,9 @@ def _matters(run: Run, taken: Event, use: Event) -> bool:
     if not isinstance(use, SaveSnapshot):
         return True
     around = repeats_around(run.tree, use)
-    return any(loop not in around for loop in repeats_around(run.tree, taken))
+    trains = (OptimizerStep, Escape)
+    left = [loop for loop in repeats_around(run.tree, taken) if loop not in around]
+    return any(isinstance(event, trains) for loop in left for event in walk(loop.body))
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:

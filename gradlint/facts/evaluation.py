@@ -150,7 +150,8 @@ def _leaf_loops(nodes: list[Node], function: str) -> Iterator[tuple[Repeat, str]
                 yield from inner
             elif any(isinstance(event, Forward) for event in walk(node.body)):
                 yield node, node.function or function
-        elif isinstance(node, Call):
+        elif isinstance(node, Call) and not node.function.endswith(".forward"):
+            # A loop inside of a network's forward is one call of it.
             yield from _leaf_loops(node.body, node.function)
         elif isinstance(node, Within):
             yield from _leaf_loops(node.body, function)
