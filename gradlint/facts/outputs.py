@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from gradlint.facts.interpret.tensors import as_tensor
 from gradlint.facts.model import LossCall, TrainingFacts
-from gradlint.facts.values import External, Form, Layer, Operation, Place, Tensor, Value, join_tensors
+from gradlint.facts.values import External, Form, Instance, Layer, Operation, Place, Tensor, Value, join_tensors
 
 UNBOUNDED = frozenset(
     {
@@ -87,10 +89,13 @@ def layer_before(facts: TrainingFacts, operation: Operation) -> str:
 def written_at(facts: TrainingFacts, operation: Operation) -> Place:
     """Where the code writes an operation: the line of a layer in a Sequential, else of the call."""
     layer = operation.subject
-    if isinstance(layer, Layer) and layer.place is not None:
-        inside = any(
-            layer.place == getattr(c, "place", None) for s in facts.layers if s.name == "Sequential" for c in s.children
-        )
-        if inside:
-            return layer.place
+    if isinstance(layer, Layer) and layer.place is not None and layer.place in _in_sequence(facts):
+        return layer.place
     return operation.place
+
+
+@lru_cache(maxsize=1)
+def _in_sequence(facts: TrainingFacts) -> frozenset[Place]:
+    """Where the layers stand that a Sequential is built of."""
+    children = [child for layer in facts.layers if layer.name == "Sequential" for child in layer.children]
+    return frozenset(child.place for child in children if isinstance(child, (Layer, Instance)) and child.place)

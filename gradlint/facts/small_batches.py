@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from gradlint.facts import code
+from gradlint.facts.code import Span
 from gradlint.facts.events import Forward, Repeat, walk
 from gradlint.facts.loaders import TrainingLoader
 from gradlint.facts.model import TrainingFacts
@@ -78,17 +80,20 @@ def single_rows(facts: TrainingFacts, forward: Forward) -> bool:
     """Whether a call's first argument is `x.unsqueeze(0)` or `x[None]`: a batch of one sample."""
     if forward.place.path != facts.path:
         return False
-    for part in facts.nodes:
-        if isinstance(part, code.Call) and part.at == forward.place.at and part.arguments:
-            first = _bare(part.arguments[0].value)
-            if isinstance(first, code.Subscript):
-                return (
-                    len(first.index) == 1 and isinstance(first.index[0], code.Literal) and first.index[0].value is None
-                )
-            if isinstance(first, code.Call) and isinstance(first.func, code.Attribute):
-                zero = [a.value.value for a in first.arguments if isinstance(a.value, code.Literal)]
-                return first.func.name == "unsqueeze" and zero == [0]
+    part = _calls(facts).get(forward.place.at)
+    first = _bare(part.arguments[0].value) if part is not None else None
+    if isinstance(first, code.Subscript):
+        return len(first.index) == 1 and isinstance(first.index[0], code.Literal) and first.index[0].value is None
+    if isinstance(first, code.Call) and isinstance(first.func, code.Attribute):
+        zero = [a.value.value for a in first.arguments if isinstance(a.value, code.Literal)]
+        return first.func.name == "unsqueeze" and zero == [0]
     return False
+
+
+@lru_cache(maxsize=1)
+def _calls(facts: TrainingFacts) -> dict[Span, code.Call]:
+    """The calls of a file that take something, by where they stand."""
+    return {n.at: n for n in facts.nodes if isinstance(n, code.Call) and n.at is not None and n.arguments}
 
 
 def _pairs(assignment: code.Assign) -> Iterator[tuple[str, str]]:

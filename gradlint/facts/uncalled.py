@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import lru_cache
+
 from gradlint.facts import code
 from gradlint.facts.events import Run
 from gradlint.facts.model import TrainingFacts
@@ -15,15 +18,25 @@ def uncalled(facts: TrainingFacts, run: Run) -> bool:
         return False
     if owner and not all(f.owner is not None and not f.owner.externals() and not f.owner.opaque for f in found):
         return False
-    nodes = facts.nodes
-    own = [node for node in nodes if isinstance(node, code.Function) and node.name == name]
+    functions, mentioned = _index(facts)
+    own = functions.get(name, [])
     if not own or any(node.decorators for node in own):
         return False
-    inside = {id(part) for node in own for part in code.walk(node.body)}
-    return not any(_names(node, name) for node in nodes if id(node) not in inside)
+    inside = {id(part): part for node in own for part in code.walk(node.body)}
+    return mentioned[name] == sum(_named(part) == name for part in inside.values())
 
 
-def _names(node: object, name: str) -> bool:
+@lru_cache(maxsize=1)
+def _index(facts: TrainingFacts) -> tuple[dict[str, list[code.Function]], Counter[object]]:
+    """The functions of a file by name, and how often it mentions each name, as a string too."""
+    functions: dict[str, list[code.Function]] = {}
+    for node in facts.nodes:
+        if isinstance(node, code.Function):
+            functions.setdefault(node.name, []).append(node)
+    return functions, Counter(_named(node) for node in facts.nodes)
+
+
+def _named(node: object) -> object:
     if isinstance(node, (code.Name, code.Attribute)):
-        return node.name == name
-    return isinstance(node, code.Literal) and node.value == name
+        return node.name
+    return node.value if isinstance(node, code.Literal) else None
