@@ -47,12 +47,14 @@ class _Updating(Machine):
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every scaler that steps an optimizer; one that any other run updates is left alone."""
     events = [walk(run.tree) for run in facts.runs]
+    updates = [
+        (index, event) for index, found in enumerate(events) for event in found if isinstance(event, ScalerUpdate)
+    ]
     for index, run in enumerate(facts.runs):
-        others = [event for number, found in enumerate(events) if number != index for event in found]
         for scaler in dict.fromkeys(event.via for event in events[index] if isinstance(event, OptimizerStep)):
             if scaler is None or not scaling.scales(scaler):
                 continue
-            if any(isinstance(event, ScalerUpdate) and event.scaler is scaler for event in others):
+            if any(number != index and event.scaler is scaler for number, event in updates):
                 continue
             for judgement in _Updating(scaler).run(run.tree):
                 if judgement.verdict == "sure" or (options.strict and judgement.verdict == "maybe"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gradlint.facts.events import Backward, Event, OptimizerStep, Repeat, repeats, walk
 from gradlint.facts.model import CallFact, TrainingFacts
@@ -88,11 +89,14 @@ def _fed_by(facts: TrainingFacts, loop: Repeat) -> Iterator[Loader]:
         yield from _drawn_from(facts, loop)
 
 
+@lru_cache(maxsize=1)
+def _nexts(facts: TrainingFacts) -> list[CallFact]:
+    return [call for call in facts.calls if call.name == "next" and call.arguments]
+
+
 def _drawn_from(facts: TrainingFacts, loop: Repeat) -> Iterator[Loader]:
     """The only loader that `next` takes batches of, in the very loop that goes back through them."""
-    drawn = {
-        c.arguments[0] for c in facts.calls if c.name == "next" and c.arguments and c.repeats[-1:] == (loop.number,)
-    }
+    drawn = {call.arguments[0] for call in _nexts(facts) if call.repeats[-1:] == (loop.number,)}
     if len(drawn) == 1 and any(isinstance(e, Backward) and not repeats_around(loop.body, e) for e in walk(loop.body)):
         # With a second iterator, one of them may be for validation.
         yield from (loader for loader in drawn if isinstance(loader, Loader))

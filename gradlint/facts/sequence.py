@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from gradlint.facts.events import Branch, Event, Exit, Node, Repeat, Run
 from gradlint.facts.model import TrainingFacts
@@ -31,11 +32,17 @@ def before(facts: TrainingFacts, run: Run) -> list[Node]:
     """What has happened when a function or method of the file is called: the script itself, then its object's
     constructor.
     """
-    found: list[Node] = []
     owner = run.name.rpartition(".")[0]
-    for other in facts.runs:
-        if other is not run and other.name in ("<module>", f"{owner}.__init__"):
-            found.extend(other.tree)
+    named = _by_name(facts)
+    first = [*named.get("<module>", []), *named.get(f"{owner}.__init__", [])]
+    return [node for other in first if other is not run for node in other.tree]
+
+
+@lru_cache(maxsize=1)
+def _by_name(facts: TrainingFacts) -> dict[str, list[Run]]:
+    found: dict[str, list[Run]] = {}
+    for run in facts.runs:
+        found.setdefault(run.name, []).append(run)
     return found
 
 

@@ -7,13 +7,13 @@ from functools import lru_cache
 
 from gradlint.facts import code
 from gradlint.facts.events import Run
-from gradlint.facts.model import TrainingFacts
+from gradlint.facts.model import FunctionFact, TrainingFacts
 
 
 def uncalled(facts: TrainingFacts, run: Run) -> bool:
     """Whether a run is of a plain function or method that the file names nowhere but in its own body."""
     owner, _, name = run.name.rpartition(".")
-    found = [f for f in facts.functions if f.name == run.name and f.place.path == run.path and not f.called]
+    found = [f for f in _of_name(facts).get(run.name, []) if f.place.path == run.path and not f.called]
     if not found or name.startswith("__"):
         return False
     if owner and not all(f.owner is not None and not f.owner.externals() and not f.owner.opaque for f in found):
@@ -24,6 +24,14 @@ def uncalled(facts: TrainingFacts, run: Run) -> bool:
         return False
     inside = {id(part): part for node in own for part in code.walk(node.body)}
     return mentioned[name] == sum(_named(part) == name for part in inside.values())
+
+
+@lru_cache(maxsize=1)
+def _of_name(facts: TrainingFacts) -> dict[str, list[FunctionFact]]:
+    found: dict[str, list[FunctionFact]] = {}
+    for function in facts.functions:
+        found.setdefault(function.name, []).append(function)
+    return found
 
 
 @lru_cache(maxsize=1)
