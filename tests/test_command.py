@@ -119,7 +119,7 @@ def test_statistics(marked: Path, gradlint: Run) -> None:
 
 
 def test_show_settings_names_what_a_test_file_is(marked: Path, gradlint: Run) -> None:
-    expected = "test-files: ['test_*.py', '*_test.py', 'conftest.py', 'test/', 'tests/']"
+    expected = "test-files: ['test_*.py', '*_test.py', 'conftest.py']"
     assert expected in gradlint("--show-settings", "a.py").stdout.splitlines()
 
 
