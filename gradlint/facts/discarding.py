@@ -9,7 +9,7 @@ from gradlint.facts import relations
 from gradlint.facts.accumulation import guards, micro_batches
 from gradlint.facts.events import Backward, Event, OptimizerStep, Repeat, Run, ZeroGrad, repeats, walk
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.sequence import straight
+from gradlint.facts.sequence import always
 from gradlint.facts.values import Manager, Optimizer
 
 
@@ -26,9 +26,9 @@ def discards(facts: TrainingFacts) -> Iterator[Discard]:
     """The first clear of each loop that piles up gradients for one step and wipes them in every iteration."""
     for run in facts.runs:
         for loop in repeats(run.tree):
-            always = next(straight(loop.body))
-            clears = [event for event in always if isinstance(event, ZeroGrad)]
-            backwards = [event for event in always if isinstance(event, Backward)]
+            every = always(loop.body)
+            clears = [event for event in every if isinstance(event, ZeroGrad)]
+            backwards = [event for event in every if isinstance(event, Backward)]
             if clears and backwards:
                 yield from _of_loop(run, loop, clears, backwards)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from gradlint.facts.events import Branch, Event, Exit, Node, Repeat, Run
+from gradlint.facts.events import Branch, Call, Event, Exit, Node, Repeat, Run, Within
 from gradlint.facts.model import TrainingFacts
 
 
@@ -15,6 +15,32 @@ def straight(nodes: list[Node]) -> Iterator[list[Event]]:
     yield list(_direct(nodes, inner))
     for block in inner:
         yield from straight(block)
+
+
+def always(nodes: list[Node]) -> list[Event]:
+    """The events of a loop's body that happen in every iteration: those before anything that may end it early."""
+    found: list[Event] = []
+    for node in nodes:
+        if isinstance(node, Event):
+            found.append(node)
+        elif isinstance(node, Exit) or (isinstance(node, Branch) and _may_leave(node.arms)):
+            break
+        elif isinstance(node, (Call, Within)):
+            # What a callee returns from goes on behind the call.
+            found.extend(always(node.body))
+            if isinstance(node, Within) and _may_leave([node.body]):
+                break
+    return found
+
+
+def _may_leave(arms: list[list[Node]]) -> bool:
+    """Whether a `continue`, `break` or `return` stands in any of some blocks, outside of loops and calls in them."""
+    for arm in arms:
+        for node in arm:
+            inner = node.arms if isinstance(node, Branch) else [node.body] if isinstance(node, Within) else []
+            if (isinstance(node, Exit) and node.kind != "raise") or _may_leave(inner):
+                return True
+    return False
 
 
 def certain(nodes: list[Node]) -> list[Event]:
