@@ -352,7 +352,12 @@ def _logic(it: Interpreter, expr: code.Logic) -> Value:
             return Constant(False)
         if all(t is True for t in truths):
             return Constant(True)
-        return it.unknown("condition", "remainder" if any(_recurs(value) for value in values) else "value")
+        if not any(_recurs(value) for value in values):
+            return it.unknown("condition", "value")
+        # `i % k != 0 and i != last` goes round what `i % k == 0 or i == last` does.
+        parts = zip(expr.values, values, truths, strict=True)
+        left_over = [_recurs(value) and _differs(part) for part, value, known in parts if known is None]
+        return it.unknown("condition", "remainder or" if len(left_over) > 1 and any(left_over) else "remainder")
     kept = [value for value, known in zip(values, truths, strict=True) if known is not False]
     if not kept:
         return values[-1]
@@ -362,6 +367,13 @@ def _logic(it: Interpreter, expr: code.Logic) -> Value:
     if len(kept) > 1 and any(_recurs(value) for value in kept):
         return it.unknown("condition", "remainder or")
     return first if all(isinstance(v, Unknown) for v in kept) else merge(kept)
+
+
+def _differs(expr: Expr) -> bool:
+    """`i % k != 0`, or `i % k` alone."""
+    if isinstance(expr, code.Compare):
+        return len(expr.rest) == 1 and expr.rest[0][0] == "!="
+    return isinstance(expr, code.Binary) and expr.op == "%"
 
 
 def _conditional(it: Interpreter, expr: code.Conditional) -> Value:
