@@ -41,11 +41,13 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 
 def _takes_it(facts: TrainingFacts, write: AttributeWrite) -> bool:
-    """Whether a switch was meant: of a tensor or a module, or of something unseen that nobody asks for it again."""
-    if isinstance(write.owner, Unknown):
-        switch = isinstance(write.value, Constant) and isinstance(write.value.value, bool)
-        return switch and write.name not in facts.mentions
-    return isinstance(write.owner, Tensor) or is_module(write.owner)
+    """Whether a switch was meant: of a tensor, or of a module or something unseen that nobody asks for it again."""
+    if isinstance(write.owner, Tensor):
+        return True
+    if write.name in facts.mentions or write.ready is not None:
+        return False
+    switch = isinstance(write.value, Constant) and isinstance(write.value.value, bool)
+    return is_module(write.owner) or (isinstance(write.owner, Unknown) and switch)
 
 
 def _misspelt(name: str) -> bool:
