@@ -225,3 +225,45 @@ def test_the_command_names_what_it_could_only_see_in_part(project: Path, gradlin
     note = r"gradlint: train\.py:\d+: more than \d+ steps .*; what follows counts as unknown\n"
     assert re.fullmatch(note, runs[0].stderr)
     assert gradlint("train.py", "--quiet").stderr == ""
+
+
+def test_a_dear_function_of_another_file_is_as_an_installed_one(project: Path, gradlint: Run) -> None:
+    """The rest of the file is interpreted without it: its mistake is found, and a constructor of it misses nothing."""
+    lines = "        x = 1\n" * 30_000
+    base = f"class Base(nn.Module):\n    def __init__(self):\n        super().__init__()\n{lines}"
+    (project / "base.py").write_text(f"{HEAD}{base}")
+    (project / "train.py").write_text(
+        HEAD
+        + """
+from base import Base
+
+
+class Encoder(Base):
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Linear(8, 8)
+
+
+class Model(Encoder):
+    def __init__(self):
+        super().__init__()
+        self.two = nn.Linear(8, 1)
+
+    def forward(self, x):
+        return self.two(torch.relu(self.one(x)))
+
+
+def train(loader):
+    model = Model()
+    opt = torch.optim.SGD(model.parameters(), lr=0.01)
+    for x, y in loader:
+        loss = nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        opt.step()
+"""
+    )
+    result = gradlint("train.py", "--no-cache", "--output-format", "concise")
+    assert re.findall("GL[0-9]+", result.stdout) == ["GL101"]
+    assert result.stderr.startswith(
+        "gradlint: base.py:4: Base.__init__ takes too many steps; it counts as unseen in train.py\n"
+    )

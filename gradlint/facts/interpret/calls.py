@@ -375,7 +375,7 @@ def _run(
         it.tape = outer
         it.frames.pop()
         it.statement, it.unusual = statement, unusual
-    if it.frames and it.frame.receiver is function.receiver and frame.ready is not None and it.frame.ready is not None:
+    if it.frames and it.frame.receiver is function.receiver and it.frame.ready is not None:
         it.frame.ready = frame.ready
     idle = len(tape) == 1 and isinstance(tape[0], Exit) and tape[0].kind == "return"
     if tape and not idle:
