@@ -16,7 +16,7 @@ from gradlint.facts.values import FunctionValue, Value
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
 
-AGAIN = 1
+AGAIN = 2
 """Times that a file is interpreted again before what follows the last step allowed counts as unknown."""
 SHARE = 5
 """A callee that takes more than one in so many of the steps is one that uses them up."""
