@@ -25,7 +25,8 @@ LADDER = 100
 def build(text: str, path: str) -> code.Program:
     """Lower every statement of a file. Raises SourceError with line and column where the text is not Python."""
     tree = parse(text, path)
-    lowered = lower(tree.body, split_lines(text), positions.Lines(text), path) if tree.body else []
+    lines = split_lines(text)
+    lowered = lower(tree.body, lines, positions.Lines(text, lines), path) if tree.body else []
     return code.Program(path, [statement for statements in lowered for statement in statements])
 
 

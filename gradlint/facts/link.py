@@ -24,7 +24,7 @@ from gradlint.facts.values import ClassValue, Constant, forget_choices
 MODULES = 400
 """Local modules looked into for one file; further imports count as unknown."""
 KEPT = 192
-"""Outlines of imported files kept between linted files."""
+"""Outlines kept between linted files, imported ones and their own."""
 RECURSION = 6000
 """Python frames allowed while a file is interpreted; deeper nesting is reported as an error of the file."""
 _ROOT_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git")
@@ -64,7 +64,7 @@ class Project:
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, RECURSION))
         try:
-            return self._interpreted(source, Outline(source.text, source.path).program())
+            return self._interpreted(source, self._linted(source).program())
         except RecursionError:
             raise SourceError("nested too deeply to be interpreted", path=source.path) from None
         finally:
@@ -208,10 +208,22 @@ class Project:
             found = Outline(source.text, path) if source is not None else None
         except SourceError:
             found = None
-        self._outlines[path] = found
+        self._keep(path, found)
+        return found
+
+    def _linted(self, source: Text) -> Outline:
+        """The outline of a linted file, which others may have imported or import later."""
+        found = self._outlines.get(source.path)
+        if found is None or found.text != source.text:
+            found = Outline(source.text, source.path)
+            self._keep(source.path, found)
+        return found
+
+    def _keep(self, path: str, outline: Outline | None) -> None:
+        self._outlines[path] = outline
+        self._outlines.move_to_end(path)
         if len(self._outlines) > KEPT:
             self._outlines.popitem(last=False)
-        return found
 
     def _defer(self, it: Interpreter, scope: Scope, outline: Outline) -> None:
         """Run a top-level statement of another file only when a name it binds is read."""

@@ -18,22 +18,27 @@ class Outline:
 
     def __init__(self, text: str, path: str) -> None:
         self.path = path
+        self.text = text
         self._tree = parse(text, path)
-        self._lines = positions.Lines(text)
-        self._split = shrink(self._tree, text, split_lines(text))
+        lines = split_lines(text)
+        self._lines = positions.Lines(text, lines)
+        self._split = shrink(self._tree, text, lines)
         self._lowered: dict[int, list[Stmt]] = {}
+        self._program: code.Program | None = None
         self.binders = self._binders()
         self.stars = [i for i, node in enumerate(self._tree.body) if _imports_all(node)]
 
     def program(self) -> code.Program:
         """Every statement that can matter, in order; neighbours are parsed together."""
-        wanted = relevant(self._tree, self._split)
-        for run in self._runs([i for i in wanted if i not in self._lowered]):
-            nodes = [self._tree.body[index] for index in run]
-            statements = lower(nodes, self._split, self._lines, self.path)
-            for index, lowered in zip(run, statements, strict=True):
-                self._lowered[index] = lowered
-        return code.Program(self.path, [statement for index in wanted for statement in self._lowered[index]])
+        if self._program is None:
+            wanted = relevant(self._tree, self._split)
+            for run in self._runs([i for i in wanted if i not in self._lowered]):
+                nodes = [self._tree.body[index] for index in run]
+                self._lowered.update(zip(run, lower(nodes, self._split, self._lines, self.path), strict=True))
+            self._program = code.Program(self.path, [stmt for index in wanted for stmt in self._lowered[index]])
+            for index in wanted:
+                self._tree.body[index] = ast.Pass()  # lowered once, it is not looked at again
+        return self._program
 
     def statement(self, index: int) -> list[Stmt]:
         """One top-level statement; neighbours on the same line come with it."""

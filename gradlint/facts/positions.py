@@ -19,12 +19,12 @@ _MARKED = (
 
 
 class Lines:
-    """Turns `ast` columns (UTF-8 bytes, 0-based) into character columns (1-based)."""
+    """Turns `ast` columns (UTF-8 bytes, 0-based) into character columns (1-based); `lines` are those of `text`."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, lines: list[str]) -> None:
         self._ascii = text.isascii()
         self._lines = [] if self._ascii else ast._splitlines_no_ff(text)  # type: ignore[attr-defined]
-        self.text_lines = text.split("\n")
+        self.text_lines = lines
 
     def span(self, node: ast.AST) -> Span:
         """Span of any located `ast` node."""
