@@ -31,7 +31,7 @@ _KEEPS = frozenset({"contiguous", "float", "double", "half", "to", "cuda", "cpu"
 _MADE = frozenset({"zeros", "ones", "rand", "randn", "empty", "new_zeros", "new_ones", "new_empty"})
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Evidence:
     """What tells the meaning of an axis, as the code writes it."""
 
@@ -39,7 +39,7 @@ class Evidence:
     line: int
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Axis:
     """One axis, and what was seen of it."""
 
@@ -47,7 +47,7 @@ class Axis:
     time: Evidence | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Use:
     """A recurrent or attention layer applied to a tensor with these first two axes."""
 
@@ -56,7 +56,7 @@ class Use:
     second: Axis
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Tensor:
     """Its first three axes, None where unknown.
 
@@ -71,12 +71,12 @@ class _Tensor:
     single: bool = False
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Shape:
     tensor: _Tensor
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Last:
     """The size of an axis, less one."""
 

@@ -14,7 +14,7 @@ from typing import Any
 Span = tuple[int, int, int, int]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Literal:
     """A constant: number, string, bool, None; `value` is Ellipsis-free and None for None."""
 
@@ -22,20 +22,20 @@ class Literal:
     at: Span | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Name:
     name: str
     at: Span | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Attribute:
     base: Expr
     name: str
     at: Span | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Argument:
     """One argument of a call: positional, `name=value`, `*value` (star "*") or `**value` (star "**"); `at` spans a
     keyword.
@@ -47,28 +47,28 @@ class Argument:
     at: Span | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Call:
     func: Expr
     arguments: list[Argument]
     at: Span | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Subscript:
     base: Expr
     index: list[Expr]
     at: Span | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Slice:
     lower: Expr | None
     upper: Expr | None
     step: Expr | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Binary:
     op: str
     left: Expr
@@ -76,19 +76,19 @@ class Binary:
     at: Span | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Unary:
     op: str
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Compare:
     left: Expr
     rest: list[tuple[str, Expr]]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Logic:
     """`and` / `or` over its values."""
 
@@ -96,14 +96,14 @@ class Logic:
     values: list[Expr]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Conditional:
     test: Expr
     body: Expr
     orelse: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Sequence:
     """A tuple, list or set display; `kind` says which."""
 
@@ -112,26 +112,26 @@ class Sequence:
     at: Span | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Star:
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class DictDisplay:
     """Items of a dict display; a None key is `**value`."""
 
     items: list[tuple[Expr | None, Expr]]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Generator:
     target: Expr
     iterable: Expr
     conditions: list[Expr]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Comprehension:
     """`kind` is list, set, generator or dict (then `key` is set)."""
 
@@ -142,20 +142,20 @@ class Comprehension:
     at: Span | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Lambda:
     parameters: list[Parameter]
     body: Expr
     at: Span | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Walrus:
     name: str
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Other:
     """An expression whose value is not modelled; its parts are still evaluated for their effects."""
 
@@ -169,7 +169,7 @@ Expr = (
 )  # fmt: skip
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Parameter:
     """`star` is "" , "*" or "**"; `kind` is "plain", "keyword" (keyword-only)."""
 
@@ -180,20 +180,20 @@ class Parameter:
     keyword_only: bool
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Evaluate:
     value: Expr
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Assign:
     targets: list[Expr]
     value: Expr
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Annotated:
     target: Expr
     annotation: Expr
@@ -201,7 +201,7 @@ class Annotated:
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Augmented:
     target: Expr
     op: str
@@ -209,7 +209,7 @@ class Augmented:
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class If:
     test: Expr
     body: list[Stmt]
@@ -217,7 +217,7 @@ class If:
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class For:
     target: Expr
     iterable: Expr
@@ -226,7 +226,7 @@ class For:
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class While:
     test: Expr
     body: list[Stmt]
@@ -234,14 +234,14 @@ class While:
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class With:
     items: list[tuple[Expr, Expr | None]]
     body: list[Stmt]
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Try:
     body: list[Stmt]
     handlers: list[list[Stmt]]
@@ -250,14 +250,14 @@ class Try:
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Match:
     subject: Expr
     cases: list[list[Stmt]]
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Function:
     name: str
     parameters: list[Parameter]
@@ -266,7 +266,7 @@ class Function:
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Class:
     name: str
     bases: list[Expr]
@@ -276,13 +276,13 @@ class Class:
     metaclass: str = ""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Return:
     value: Expr | None
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Jump:
     """`break`, `continue` or `raise`; a raise keeps the expression for its effects."""
 
@@ -291,19 +291,19 @@ class Jump:
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Delete:
     targets: list[Expr]
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Assert:
     test: Expr
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Import:
     """`import a.b as c`: `names` holds (dotted name, bound name or None)."""
 
@@ -311,7 +311,7 @@ class Import:
     at: Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ImportFrom:
     """`from ..a import b as c`: `level` counts the dots; a name `*` imports everything; `spans` are of the `b`s."""
 
@@ -322,7 +322,7 @@ class ImportFrom:
     spans: list[Span]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Scoped:
     """`global` / `nonlocal`."""
 
@@ -337,7 +337,7 @@ Stmt = (
 )  # fmt: skip
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Program:
     """One file, lowered: its top-level statements in order."""
 

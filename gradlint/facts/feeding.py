@@ -46,7 +46,7 @@ class _Gradients:
     frozen: bool = False
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Meal:
     """All that one step finds, over every path to it.
 

@@ -57,7 +57,7 @@ BIT = Interval(0.0, 1.0)
 COSINE = Interval(-1.0, 1.0)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Formula:
     """One step of a computation: `op` of `inputs`; `leaf` for what is not computed from anything seen.
 

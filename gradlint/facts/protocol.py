@@ -30,7 +30,7 @@ Paths = dict[State, set[int]]
 """States, each with what the paths to it assumed: a set of bits, one for each side of a condition."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Judgement:
     """What was reported about one origin, and where."""
 

@@ -43,7 +43,7 @@ _NORMALISES = re.compile(
 )
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Cast:
     """Bytes made floats: as the code writes it, whether something may scale them, what they reach."""
 

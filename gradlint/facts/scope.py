@@ -12,7 +12,7 @@ Store = dict[str, Value]
 MISSING: Any = object()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Scope:
     """A module's, class's or call's names.
 
