@@ -155,7 +155,7 @@ class Engine:
             self._note(path)
             if path in self.buffers:
                 return
-            if digest_of(path) != then:
+            if self._cache is not None and digest_of(path) != then:
                 survey.is_stable = False
                 return
         if self._cache is not None and outcome.is_whole and not outcome.crashes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 from gradlint.diagnostics import Applicability, Edit, Finding, Fix, Range
 from gradlint.facts.model import AttributeWrite, TrainingFacts
@@ -50,6 +51,7 @@ def _takes_it(facts: TrainingFacts, write: AttributeWrite) -> bool:
     return is_module(write.owner) or (isinstance(write.owner, Unknown) and switch)
 
 
+@lru_cache(4096)
 def _misspelt(name: str) -> bool:
     return name != _MEANT and SequenceMatcher(None, name, _MEANT).ratio() >= _ALIKE
 

@@ -43,14 +43,10 @@ class Scope:
         while scope is not None:
             if name in scope.outer:
                 return scope.outer[name]
-            if scope.has(name) and (scope.kind != "class" or scope is self):
+            if (name in scope.names or name in scope.lazy) and (scope.kind != "class" or scope is self):
                 return scope
             scope = scope.parent
         return None
-
-    def has(self, name: str) -> bool:
-        """Whether `name` is bound here, or can be by running what binds it."""
-        return name in self.names or name in self.lazy
 
     def get(self, name: str) -> Value | None:
         """What `name` is bound to here; an import or a top-level definition of another file is run only now."""

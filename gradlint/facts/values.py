@@ -513,11 +513,7 @@ def options(value: Value | None) -> tuple[Value, ...]:
 
 def merge(values: Iterable[Value | None]) -> Value:
     """What a name stands for after branches that left it as `values`: None gives way to anything known."""
-    distinct: list[Value] = []
-    for value in values:
-        for option in options(value):
-            if all(option is not other for other in distinct):
-                distinct.append(option)
+    distinct = list({id(option): option for value in values for option in options(value)}.values())
     if len(distinct) > 1:
         known = [v for v in distinct if not (isinstance(v, Constant) and v.value is None)] or [NONE]
         for tensor in known if len(known) < len(distinct) else ():
@@ -571,9 +567,10 @@ def united(sets: Sequence[frozenset[Value]]) -> frozenset[Value]:
     if not sets:
         return frozenset()
     largest = max(sets, key=len)
-    if all(found is largest or found <= largest for found in sets):
-        return largest
-    return largest.union(*sets)
+    for found in sets:
+        if found is not largest and not found <= largest:
+            return largest.union(*sets)
+    return largest
 
 
 def _one_chain(chains: list[Operation | None]) -> Operation | None:

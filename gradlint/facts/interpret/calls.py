@@ -78,12 +78,13 @@ def _call(it: Interpreter, expr: code.Call, discarded: bool) -> Value:
     if isinstance(func, code.Attribute):
         base = expressions.evaluate(it, func.base)
         arguments, keywords = _arguments(it, expr)
-        _hand_over(it, expressions.text_of(func), arguments, keywords)
+        hint = expressions.text_of(func)
+        _hand_over(it, hint, arguments, keywords)
         if isinstance(base, Choice):
             return each(
-                it, base, lambda option: _method(it, option, func, arguments, keywords, place, discarded), place
+                it, base, lambda option: _method(it, option, func, arguments, keywords, place, hint, discarded), place
             )
-        return _method(it, base, func, arguments, keywords, place, discarded)
+        return _method(it, base, func, arguments, keywords, place, hint, discarded)
     callee = expressions.evaluate(it, func)
     arguments, keywords = _arguments(it, expr)
     hint = expressions.text_of(func)
@@ -125,9 +126,9 @@ def _method(
     arguments: list[Value],
     keywords: dict[str, Value],
     place: Place,
+    hint: str,
     discarded: bool,
 ) -> Value:
-    hint = expressions.text_of(func)
     if func.name == "forward" and role(base) == "module" and base is not it.frame.receiver:
         record(it, "Module.forward", arguments, keywords, base, place, receiver=base)
     direct = isinstance(base, (Unknown, Tensor))

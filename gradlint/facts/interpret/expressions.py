@@ -51,14 +51,15 @@ def _literal(it: Interpreter, expr: code.Literal) -> Value:
 
 
 def _name(it: Interpreter, expr: code.Name) -> Value:
-    holder = it.scope.holder(expr.name)
+    scope = it.frames[-1].scope
+    holder = scope.holder(expr.name)
     if holder is not None:
         value = holder.get(expr.name)
         if value is not None:
             return value
     if expr.name in _BUILTINS:
         return External(expr.name)
-    module = it.scope.module
+    module = scope.module
     found = module.get(expr.name)
     if found is not None:
         return found
@@ -509,7 +510,8 @@ def text_of(expr: Expr | None, depth: int = 12) -> str:
     if isinstance(expr, code.Name):
         return expr.name
     if isinstance(expr, code.Attribute):
-        return f"{text_of(expr.base, depth)}.{expr.name}"
+        base = expr.base.name if isinstance(expr.base, code.Name) and depth else text_of(expr.base, depth)
+        return f"{base}.{expr.name}"
     if isinstance(expr, code.Call):
         inner = ", ".join(text_of(argument.value, depth) for argument in expr.arguments[:3])
         return f"{text_of(expr.func, depth)}({inner})"

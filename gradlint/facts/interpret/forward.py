@@ -55,7 +55,7 @@ def _carried(it: Interpreter, module: Value, given: list[Value], place: Place) -
         return False
     for state in tensors.parts(given):
         if isinstance(state, Tensor) and state.roots:
-            above = tensors.ancestry(state)
+            above = _left_over(it, state)
             if any(id(known.state) in above for known in it.facts.carried if known.state is not state):
                 return True
             loops = tuple(sorted({it.carried[key] for key in above if key in it.carried}))
@@ -64,6 +64,30 @@ def _carried(it: Interpreter, module: Value, given: list[Value], place: Place) -
             if loops:
                 return True
     return False
+
+
+def _left_over(it: Interpreter, state: Tensor) -> frozenset[int]:
+    """What earlier iterations left, or a module was given of it, of all that a tensor was computed from."""
+    count = len(it.carried) + len(it.facts.carried)
+    if it.left_over[0] != count:
+        it.left_over = (count, {})
+    known = it.left_over[1]
+    if id(state) not in known:
+        wanted = it.carried.keys() | {id(fact.state) for fact in it.facts.carried}
+        found: set[int] = set()
+        seen: set[int] = set()
+        stack: list[Value] = [state]
+        while stack and len(seen) < tensors.ANCESTORS:
+            part = stack.pop()
+            if id(part) in known:
+                found |= known[id(part)]
+            elif id(part) not in seen:
+                seen.add(id(part))
+                if isinstance(part, Tensor):
+                    stack.extend(part.sources)
+        known[id(state)] = frozenset(found | (seen & wanted))
+        it.kept.append(state)
+    return known[id(state)]
 
 
 def _run(

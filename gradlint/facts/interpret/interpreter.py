@@ -106,6 +106,7 @@ class Interpreter:
         self.births = facts.born
         self.calculated: dict[tuple[object, ...], Calculation] = {}
         self.carried: dict[int, int] = {}
+        self.left_over: tuple[int, dict[int, frozenset[int]]] = (0, {})
         self.rounds: dict[int, int | None] = {}
         self.sizes: dict[int, dict[int, int]] = {}
         self.wrappers: dict[int, str] = {}
@@ -129,7 +130,7 @@ class Interpreter:
 
     def place(self, at: Span | None) -> Place:
         """Where something stands, in the file of the code being run."""
-        return Place(self.scope.path, at or self.statement)
+        return Place(self.frames[-1].scope.path, at or self.statement)
 
     def emit(self, event: Event) -> None:
         """Put an event on the tape."""

@@ -19,7 +19,7 @@ Handler = Callable[["Interpreter", str, Arguments, Keywords, Place], Value]
 R = TypeVar("R", bound=Value, covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class MethodCall(Generic[R]):
     """`receiver.name(*arguments, **keywords)`; `hint` is the callee as written, `discarded` an unused result."""
 

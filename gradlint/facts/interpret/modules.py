@@ -98,12 +98,13 @@ def children(module: Value) -> list[tuple[str, Value]]:
 def walk(module: Value, seen: set[int] | None = None) -> Iterator[Value]:
     """A module and all modules below it, each once."""
     seen = set() if seen is None else seen
-    if id(module) in seen:
-        return
-    seen.add(id(module))
-    yield module
-    for _, child in children(module):
-        yield from walk(child, seen)
+    stack = [module]
+    while stack:
+        part = stack.pop()
+        if id(part) not in seen:
+            seen.add(id(part))
+            yield part
+            stack.extend([child for _, child in reversed(children(part))])
 
 
 def paths(module: Value, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Value]]:

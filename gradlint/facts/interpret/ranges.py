@@ -321,14 +321,14 @@ _RESULTS = 64
 
 
 def _note(it: Interpreter, formula: Formula, result: Tensor | Unknown, place: Place) -> None:
+    if it.quiet:
+        return
     attached = isinstance(result, Tensor) and bool(result.roots)
     in_loss = any(_LOSS_NAMES.search(frame.function) for frame in it.frames)
     signature: list[object] = [(part.op, part.interval, tuple(i.op for i in part.inputs)) for part in formula.inputs]
     chain = result.chain.previous if isinstance(result, Tensor) and result.chain is not None else None
     if formula.op.endswith("softmax") and chain is not None:
         signature.append(id(chain.subject))
-    if it.quiet:
-        return
     key = (place, formula.op, tuple(signature), attached, in_loss, it.recording)
     found = it.calculated.get(key)
     if found is None:

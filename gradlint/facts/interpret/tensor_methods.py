@@ -61,6 +61,7 @@ def tensor(it: Interpreter, call: MethodCall[Tensor]) -> Value:
         found = tensors.cut(it, receiver, names.CUTTING_METHODS[name], place)
         if name == "detach_" and isinstance(found, Tensor):
             receiver.roots, receiver.mystery, receiver.cuts, receiver.sources = found.roots, False, found.cuts, ()
+            it.left_over = (0, {})
         return found
     stored = receiver.parameter or (receiver.owner is not None and any(cut.kind == "data" for cut in receiver.cuts))
     if stored and name.endswith("_") and initialisers.in_place(it, receiver, name, arguments, keywords, place):

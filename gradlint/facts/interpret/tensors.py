@@ -69,25 +69,33 @@ def derive(
     """The result of a differentiable operation on `sources`, under the grad mode in force."""
     sources = list(sources)
     found = parts(sources)
-    tensors = [value for value in found if isinstance(value, Tensor)]
-    roots = united([t.roots for t in tensors])
-    cuts = [cut for t in tensors for cut in t.cuts if not cut.kind.startswith("added ")]
-    mystery = any(t.mystery for t in tensors) or any(isinstance(v, Unknown) and carries_graph(v) for v in found)
+    tensors: list[Tensor] = []
+    cuts: list[Cut] = []
+    mystery = divided = False
+    state_of: Value | None = None
+    for value in found:
+        if isinstance(value, Tensor):
+            tensors.append(value)
+            mystery, divided = mystery or value.mystery, divided or value.divided
+            state_of = state_of or value.state_of
+            cuts.extend([cut for cut in value.cuts if not cut.kind.startswith("added ")])
+        else:
+            mystery = mystery or (isinstance(value, Unknown) and carries_graph(value))
     first = tensors[0] if tensors else None
-    chain = op if op is not None else (first.chain if first is not None and len(tensors) == 1 else None)
+    only = first if len(tensors) == 1 else None
     result = Tensor(
-        roots=roots,
+        roots=united([t.roots for t in tensors]),
         cuts=tuple(dict.fromkeys(cuts)) if len(cuts) > 1 else tuple(cuts),
         mystery=mystery,
-        form=first.form if keep_form and first is not None and len(tensors) == 1 else None,
-        chain=chain,
-        loss=first.loss if first is not None and len(tensors) == 1 else None,
+        form=only.form if keep_form and only is not None else None,
+        chain=op or (only.chain if only is not None else None),
+        loss=only.loss if only is not None else None,
         hint=hint or (first.hint if first is not None else next((v.hint for v in found if isinstance(v, Unknown)), "")),
-        state_of=next((t.state_of for t in tensors if t.state_of is not None), None),
-        divided=any(t.divided for t in tensors),
+        state_of=state_of,
+        divided=divided,
         place=place,
         sources=live(sources, tensors),
-        formula=ranges.formula_of(first) if keep_form and len(tensors) == 1 else None,
+        formula=ranges.formula_of(only) if keep_form and only is not None else None,
         dtype=first.dtype if keep_form and first is not None else "",
     )
     return unrecorded(it, result, place)

@@ -13,7 +13,7 @@ from gradlint.facts.events import Forward, Node, walk
 from gradlint.facts.interpret import expressions
 from gradlint.facts.model import Bypass
 from gradlint.facts.roles import role
-from gradlint.facts.values import External, Unknown, Value
+from gradlint.facts.values import Choice, External, Instance, Layer, Unknown, Value
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -24,10 +24,14 @@ _WRAPPER = "torch.nn.parallel.DistributedDataParallel"
 
 def bound(it: Interpreter, node: code.Assign, value: Value) -> None:
     """After `targets = value`: names of a wrapper, of what it wraps and of what was taken out of it again."""
+    if not isinstance(node.value, (code.Call, code.Attribute, code.Conditional)) and not it.wrapped:
+        return
     targets = [target.name for target in node.targets if isinstance(target, code.Name)]
     for name in targets:
         it.wrapped.pop((id(it.scope.names), name), None)
-    if isinstance(node.value, code.Call) and _makes(it, node.value):
+    # What makes a wrapper gives the module back that it wraps.
+    like_module = isinstance(value, (Layer, Instance, Unknown, Choice))
+    if isinstance(node.value, code.Call) and like_module and _makes(it, node.value):
         it.wrappers[id(value)] = expressions.text_of(node.targets[0])
         it.kept.append(value)
         inner = _first_name(node.value)
