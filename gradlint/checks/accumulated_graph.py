@@ -17,7 +17,7 @@ from gradlint.options import Options
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every accumulation in a loop that back-propagates."""
     for run in facts.runs:
-        for event in walk(run.tree):
+        for event in run.events:
             if isinstance(event, Accumulate) and _outlives(event):
                 loop = _training_loop(run, event)
                 if loop is None or _of_leaves(event, loop) or _back_propagated(run, event, loop):
@@ -98,7 +98,7 @@ def _back_propagated(run: Run, event: Accumulate, loop: Repeat) -> bool:
     if event.how == "sum" and isinstance(event.target, Tensor):
         wanted.add(id(event.target))
     inside = {id(e) for e in walk(loop.body)}
-    for other in walk(run.tree):
+    for other in run.events:
         if not isinstance(other, Backward):
             continue
         if not isinstance(other.loss, Tensor):

@@ -59,7 +59,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge each snapshot that was not copied."""
     seen: set[object] = set()
     for run in facts.runs:
-        for event in walk(run.tree):
+        for event in run.events:
             if not isinstance(event, TakeSnapshot) or event.copied or event.place in seen:
                 continue
             if any(_matters(run, event, use) for judgement in _Kept(event).run(run.tree) for use in judgement.bad):

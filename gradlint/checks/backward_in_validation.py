@@ -36,7 +36,7 @@ class _Mode(Machine):
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge the backwards in loops over validation or test data with the module in evaluation mode."""
-    trained = {e.optimizer for run in facts.runs for e in walk(run.tree) if isinstance(e, OptimizerStep)}
+    trained = {e.optimizer for run in facts.runs for e in run.events if isinstance(e, OptimizerStep)}
     seen: set[object] = set()
     for run in facts.runs:
         for judgement in _Mode().run(run.tree):

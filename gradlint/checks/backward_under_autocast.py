@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts.events import Backward, Within, walk
+from gradlint.facts.events import Backward, Within
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import nodes_around
 from gradlint.facts.values import Constant, Place, Tensor, Unknown
@@ -16,7 +16,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every Backward by the innermost autocast block around it."""
     seen: set[Place] = set()
     for run in facts.runs:
-        for event in walk(run.tree):
+        for event in run.events:
             if not isinstance(event, Backward) or event.place in seen:
                 continue
             around = [node.context for node in nodes_around(run.tree, event) if isinstance(node, Within)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations, scaling
 from gradlint.facts.clipping import stepped
-from gradlint.facts.events import Backward, Escape, Event, OptimizerStep, Run, ZeroGrad, walk
+from gradlint.facts.events import Backward, Escape, Event, OptimizerStep, Run, ZeroGrad
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
 from gradlint.facts.values import Place, Scaler, Tensor, Unknown, Value
@@ -75,7 +75,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 def _scaled(run: Run) -> bool:
     """Whether a scaler takes part in a run at all."""
-    return any(isinstance(event, (Backward, OptimizerStep)) and scaling.scales(event.via) for event in walk(run.tree))
+    return any(isinstance(event, (Backward, OptimizerStep)) and scaling.scales(event.via) for event in run.events)
 
 
 def _finding(facts: TrainingFacts, event: Event, other: Event) -> Finding:

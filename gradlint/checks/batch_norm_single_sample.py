@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import axes, small_batches
-from gradlint.facts.events import Backward, Forward, Run, walk
+from gradlint.facts.events import Backward, Forward, Run
 from gradlint.facts.interpret.tensors import ancestry
 from gradlint.facts.loaders import training_loaders
 from gradlint.facts.model import TrainingFacts
@@ -23,14 +23,14 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         if found.loop is None or least is None or least[0] > largest:
             continue
         for forward in small_batches.whole_batches(facts, found.loop):
-            run = next((run for run in facts.runs if forward in walk(run.tree)), None)
+            run = next((run for run in facts.runs if forward in run.events), None)
             norm = axes.single_norm(forward.module) if run is not None and _trains(run, forward) else None
             if norm is not None:
                 yield _finding(facts, found.call.place, forward, norm, least)
                 break
     seen: set[Place] = set()
     for run in facts.runs:
-        for forward in [event for event in walk(run.tree) if isinstance(event, Forward)]:
+        for forward in [event for event in run.events if isinstance(event, Forward)]:
             if forward.place in seen or not is_module(forward.module):
                 continue
             norm = axes.single_norm(forward.module) if small_batches.single_rows(facts, forward) else None
@@ -41,7 +41,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 def _trains(run: Run, forward: Forward) -> bool:
     """Whether a backward goes through a call, and the module is surely in train mode there."""
-    backwards = [e for e in walk(run.tree) if isinstance(e, Backward)]
+    backwards = [e for e in run.events if isinstance(e, Backward)]
     if not any(forward.module in e.tensor.roots for e in backwards if e.tensor is not None):
         return False
     if not any(id(forward.result) in ancestry(e.loss) for e in backwards):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import outputs, targets
-from gradlint.facts.events import Backward, walk
+from gradlint.facts.events import Backward
 from gradlint.facts.formulas import Formula
 from gradlint.facts.interpret.ranges import formula_of
 from gradlint.facts.interpret.shaping import shape_of
@@ -56,7 +56,7 @@ def _terms(formula: Formula, depth: int = 12) -> Iterator[Formula]:
 
 
 def _back_propagated(facts: TrainingFacts) -> Iterator[Value]:
-    return (event.loss for run in facts.runs for event in walk(run.tree) if isinstance(event, Backward))
+    return (event.loss for run in facts.runs for event in run.events if isinstance(event, Backward))
 
 
 def _differences(formula: Formula, depth: int = 12) -> Iterator[Formula]:

@@ -8,7 +8,7 @@ from gradlint.diagnostics import Finding, Range
 from gradlint.facts import coverage, relations
 from gradlint.facts.clip_coverage import Partly, Unused
 from gradlint.facts.clipping import Clip, clips, stepped
-from gradlint.facts.events import Backward, OptimizerStep, Run, walk
+from gradlint.facts.events import Backward, OptimizerStep, Run
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Judgement
 from gradlint.facts.values import Place, Value
@@ -45,7 +45,7 @@ def _trained_by_none(facts: TrainingFacts, run: Run, clip: Clip) -> bool:
     """Whether the loss trains what is clipped and no optimizer holds it: then the optimizer is what is wrong."""
     if any(relations.overlap(clip.target, optimizer) is not False for optimizer in facts.optimizers):
         return False
-    losses = [event.tensor for event in walk(run.tree) if isinstance(event, Backward) and event.tensor is not None]
+    losses = [event.tensor for event in run.events if isinstance(event, Backward) and event.tensor is not None]
     return any(relations.overlap(root, clip.target) for loss in losses for root in loss.roots)
 
 

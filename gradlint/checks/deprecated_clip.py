@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Edit, Finding, Fix, Range
-from gradlint.facts.events import Branch, ClipGrad, walk
+from gradlint.facts.events import Branch, ClipGrad
 from gradlint.facts.model import CallFact, TrainingFacts
 from gradlint.facts.protocol import nodes_around
 from gradlint.facts.values import Place
@@ -31,7 +31,7 @@ def _fallbacks(facts: TrainingFacts) -> set[Place]:
     """Clips in a branch that asks for a version or for the name itself."""
     found: set[Place] = set()
     for run in facts.runs:
-        for event in walk(run.tree):
+        for event in run.events:
             if isinstance(event, ClipGrad):
                 tests = [node.condition.text for node in nodes_around(run.tree, event) if isinstance(node, Branch)]
                 if any("version" in test or "hasattr" in test for test in tests):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
-from gradlint.facts.events import Branch, Construct, Escape, Event, Exhaust, Repeat, Run, walk
+from gradlint.facts.events import Branch, Construct, Escape, Event, Exhaust, Repeat, Run
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State, nodes_around
 from gradlint.facts.values import Value
@@ -62,7 +62,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Follow every named iterator, from the run that makes it into the runs after it."""
     spent: dict[Value, Exhaust] = {}
     for run in facts.runs:
-        for iterator in dict.fromkeys(event.iterator for event in walk(run.tree) if isinstance(event, Exhaust)):
+        for iterator in dict.fromkeys(event.iterator for event in run.events if isinstance(event, Exhaust)):
             machine = _Reading(iterator, spent.get(iterator))
             for judgement in machine.run(run.tree):
                 origin, earlier = judgement.origin, judgement.bad[:1]

@@ -73,7 +73,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 
 def _bypasses(facts: TrainingFacts, run: Run, strict: bool) -> Iterator[tuple[Event, str]]:
-    events = walk(run.tree)
+    events = run.events
     for optimizer in dict.fromkeys(event.optimizer for event in events if isinstance(event, OptimizerStep)):
         framework = _manages(optimizer)
         if framework in _FRAMEWORKS:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts.events import Construct, Event, Freeze, Rebind, walk
+from gradlint.facts.events import Construct, Event, Freeze, Rebind
 from gradlint.facts.holding import bases, contains, related
 from gradlint.facts.interpret.modules import children
 from gradlint.facts.model import TrainingFacts
@@ -36,7 +36,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     freed = [
         target
         for run in facts.runs
-        for e in walk(run.tree)
+        for e in run.events
         if isinstance(e, Freeze) and e.trainable is not False
         for target in alternatives(e.target)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts.events import Accumulate, Backward, ZeroGrad, walk
+from gradlint.facts.events import Accumulate, Backward, ZeroGrad
 from gradlint.facts.model import AttributeWrite, TrainingFacts
 from gradlint.facts.roles import last_name
 from gradlint.facts.values import Constant
@@ -15,7 +15,7 @@ from gradlint.options import Options
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every `create_graph=True` with its clearing, and every container that a forward or hook fills."""
     for run in facts.runs:
-        events = walk(run.tree)
+        events = run.events
         clears = [event for event in events if isinstance(event, ZeroGrad)]
         for event in events:
             if isinstance(event, Backward) and _doubled(event) and clears and all(clear.in_place for clear in clears):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import schedule
-from gradlint.facts.events import LoadSnapshot, SaveSnapshot, SchedulerStep, TakeSnapshot, walk
+from gradlint.facts.events import LoadSnapshot, SaveSnapshot, SchedulerStep, TakeSnapshot
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Collection, Scheduler, Tensor, Unknown, Value
 from gradlint.options import Options
@@ -33,7 +33,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 def _metric(facts: TrainingFacts, scheduler: Scheduler) -> Iterator[Finding]:
     mode = schedule.mode(scheduler)
-    events = [event for run in facts.runs for event in walk(run.tree) if isinstance(event, SchedulerStep)]
+    events = [event for run in facts.runs for event in run.events if isinstance(event, SchedulerStep)]
     ways = {_direction(facts, event.metric) for event in events if event.scheduler is scheduler}
     if mode is None or len(ways) != 1:
         return
@@ -67,7 +67,7 @@ def _restored(facts: TrainingFacts, scheduler: Scheduler) -> bool:
     if scheduler.name == "ReduceLROnPlateau":
         return False
     for run in facts.runs:
-        events = walk(run.tree)
+        events = run.events
         steps = [i for i, e in enumerate(events) if isinstance(e, SchedulerStep) and e.scheduler is scheduler]
         if steps:
             kept = any(isinstance(event, (TakeSnapshot, SaveSnapshot)) for event in events[: steps[0]])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import rates, stepping
-from gradlint.facts.events import ClipGrad, walk
+from gradlint.facts.events import ClipGrad
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.rates import Rate
 from gradlint.facts.values import number
@@ -20,7 +20,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     clips = [
         number(event.limit)
         for run in facts.runs
-        for event in walk(run.tree)
+        for event in run.events
         if isinstance(event, ClipGrad) and event.kind == "norm"
     ]
     for rate in rates.rates(facts):

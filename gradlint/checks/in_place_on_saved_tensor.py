@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts.events import Backward, ManualUpdate, walk
+from gradlint.facts.events import Backward, ManualUpdate
 from gradlint.facts.interpret.tensors import ancestry
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.updates import updates
@@ -26,7 +26,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             }
             yield Finding("in-place-on-saved-tensor", change.place.path, Range(*change.place.at), values)
     for run in facts.runs:
-        events = walk(run.tree)
+        events = run.events
         if not any(isinstance(event, Backward) for event in events):
             continue
         for event in events:

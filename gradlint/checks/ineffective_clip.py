@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts.events import Branch, ClipGrad, walk
+from gradlint.facts.events import Branch, ClipGrad
 from gradlint.facts.frameworks import MANAGERS
 from gradlint.facts.model import CallFact, TrainingFacts
 from gradlint.facts.protocol import nodes_around
@@ -56,7 +56,7 @@ def _clips(facts: TrainingFacts) -> dict[Place, list[tuple[ClipGrad, list[str]]]
     """Clips by norm and value, by place, with what the run's branches depend on."""
     found: dict[Place, list[tuple[ClipGrad, list[str]]]] = {}
     for run in facts.runs:
-        for event in walk(run.tree):
+        for event in run.events:
             if isinstance(event, ClipGrad) and event.kind in ("norm", "value") and not _own(event):
                 tests = [node.condition.key for node in nodes_around(run.tree, event) if isinstance(node, Branch)]
                 found.setdefault(event.place, []).append((event, tests))

@@ -33,7 +33,7 @@ def _closed(found: Accumulation) -> bool:
     """Whether the optimizer is stepped or cleared outside the loop too: after it, or before each epoch."""
     inside = {id(event) for event in walk(found.loop.body)}
     optimizer = found.step.optimizer
-    for event in walk(found.run.tree):
+    for event in found.run.events:
         if id(event) in inside:
             continue
         if isinstance(event, OptimizerStep) and event.optimizer is optimizer:

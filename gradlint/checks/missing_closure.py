@@ -28,7 +28,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge each step of LBFGS and of optimizers whose own `step` asks for a closure."""
     seen: set[Place] = set()
     for run in facts.runs:
-        steps = [e for e in walk(run.tree) if isinstance(e, OptimizerStep)]
+        steps = [e for e in run.events if isinstance(e, OptimizerStep)]
         for step in steps:
             optimizer = step.optimizer
             if (

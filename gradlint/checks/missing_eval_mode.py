@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts.evaluation import Evaluation, covers, evaluations, mode_layers
-from gradlint.facts.events import Backward, ModeSwitch, walk
+from gradlint.facts.events import Backward, ModeSwitch
 from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.modes import TrainMode
@@ -40,16 +40,14 @@ def _switched_on(facts: TrainingFacts, evaluation: Evaluation) -> bool:
     """Whether the script cares for the mode of a module that nobody can see into: it calls `train()` of it, never
     `eval()`, and evaluates without recording.
     """
-    events = [e for run in facts.runs for e in walk(run.tree) if isinstance(e, ModeSwitch)]
+    events = [e for run in facts.runs for e in run.events if isinstance(e, ModeSwitch)]
     own = [e.training for e in events if e.module is evaluation.module]
     return bool(own) and all(own) and all(e.training for e in events) and evaluation.first.recording is False
 
 
 def _left_to_caller(facts: TrainingFacts, evaluation: Evaluation) -> bool:
     """Whether another way into the code switches the module to eval mode and may lead here."""
-    own = walk(evaluation.run.tree)
+    own = evaluation.run.events
     here = any(isinstance(e, Backward) and e.tensor is not None and evaluation.module in e.tensor.roots for e in own)
-    switches = [
-        e for run in facts.runs if run is not evaluation.run for e in walk(run.tree) if isinstance(e, ModeSwitch)
-    ]
+    switches = [e for run in facts.runs if run is not evaluation.run for e in run.events if isinstance(e, ModeSwitch)]
     return not here and any(e.training is not True and covers(e.module, evaluation.module) for e in switches)

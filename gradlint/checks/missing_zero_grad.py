@@ -119,7 +119,7 @@ class _Clearing(Machine):
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every optimizer that a run steps, and what it updates by hand."""
     for run in facts.runs:
-        for optimizer in stepped(walk(run.tree)):
+        for optimizer in stepped(run.events):
             yield from _judge(facts, run, optimizer, options)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
-from gradlint.facts.events import Backward, walk
+from gradlint.facts.events import Backward
 from gradlint.facts.holding import related
 from gradlint.facts.model import AttributeWrite, CallFact, TrainingFacts
 from gradlint.facts.protocol import repeats_around
@@ -47,7 +47,7 @@ def _training_loops(facts: TrainingFacts) -> dict[int, list[Tensor]]:
     """What is back-propagated in each iteration of a loop itself, by the loop's number."""
     found: dict[int, list[Tensor]] = {}
     for run in facts.runs:
-        for event in walk(run.tree):
+        for event in run.events:
             if isinstance(event, Backward) and event.tensor is not None:
                 for loop in repeats_around(run.tree, event)[-1:]:
                     found.setdefault(loop.number, []).append(event.tensor)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
-from gradlint.facts.events import Forward, walk
+from gradlint.facts.events import Forward
 from gradlint.facts.interpret.tensors import parts
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.unrecorded import unrecorded
@@ -53,7 +53,7 @@ def _finding(facts: TrainingFacts, update: Update, forward: Forward | None, modu
 
 
 def _forward(update: Update, cut: Cut) -> Forward | None:
-    for event in walk(update.run.tree):
+    for event in update.run.events:
         if isinstance(event, Forward) and any(
             isinstance(part, Tensor) and cut in part.cuts for part in parts([event.result])
         ):

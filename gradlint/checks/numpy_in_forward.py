@@ -44,9 +44,10 @@ def _added(cut: Cut) -> bool:
 def _starved_in(definition: ModuleDef) -> Iterator[tuple[Cut, Value]]:
     outputs = [part for part in parts([definition.output]) if isinstance(part, Tensor) and part.roots]
     for output in outputs:
-        above = [part for part in ancestry(output).values() if isinstance(part, Tensor)]
+        computed = [cut for cut in output.cuts if _computes(cut) and cut.lost]
+        above = [part for part in ancestry(output).values() if isinstance(part, Tensor)] if computed else []
         reached = {root for part in above for root in part.roots if root is not definition.instance}
-        for cut in output.cuts:
-            if _computes(cut) and cut.lost and not any(related(a, b) for a in cut.lost for b in reached):
+        for cut in computed:
+            if not any(related(a, b) for a in cut.lost for b in reached):
                 yield cut, next(iter(cut.lost))
                 break

@@ -36,7 +36,7 @@ class _Training:
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Compare what each backward of a loop reaches with what all optimizers of the file hold."""
-    events = [event for run in facts.runs for event in walk(run.tree)]
+    events = [event for run in facts.runs for event in run.events]
     stepped = [optimizer for e in events if isinstance(e, OptimizerStep) for optimizer in _each(e.optimizer)]
     built = [e.value for e in events if isinstance(e, Construct) and isinstance(e.value, Optimizer)]
     optimizers = list(dict.fromkeys((*built, *stepped)))
@@ -82,7 +82,7 @@ def _framework(facts: TrainingFacts, built: list[Optimizer]) -> Iterator[_Traini
         loss = run.result.items.get("loss") if isinstance(run.result, Mapping) else run.result
         owner = run.name.rpartition(".")[0]
         configured = [r for r in facts.runs if r.name == f"{owner}.configure_optimizers"]
-        own = [e.value for r in configured for e in walk(r.tree) if isinstance(e, Construct)]
+        own = [e.value for r in configured for e in r.events if isinstance(e, Construct)]
         # `self.parameters()` is everything that is registered.
         everything = any(
             isinstance(source, Instance) and source.name == owner
@@ -91,7 +91,7 @@ def _framework(facts: TrainingFacts, built: list[Optimizer]) -> Iterator[_Traini
             for source in relations.sources(optimizer) or []
         )
         if isinstance(loss, Tensor) and loss.place is not None and configured and not everything:
-            called = frozenset(e.module for e in walk(run.tree) if isinstance(e, Forward))
+            called = frozenset(e.module for e in run.events if isinstance(e, Forward))
             yield _Training(loss, loss.place, called, list(built))
 
 

@@ -33,7 +33,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge the optimizers built in the loop in which, or just around which, they step."""
     seen: set[object] = set()
     for run in facts.runs:
-        for event in walk(run.tree):
+        for event in run.events:
             if not isinstance(event, Construct) or not isinstance(event.value, Optimizer) or event.place in seen:
                 continue
             around = repeats_around(run.tree, event)

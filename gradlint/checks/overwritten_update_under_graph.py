@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts.events import Backward, ManualUpdate, walk
+from gradlint.facts.events import Backward, ManualUpdate
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Tensor
 from gradlint.options import Options
@@ -14,7 +14,7 @@ from gradlint.options import Options
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every hand-written update of a run that back-propagates."""
     for run in facts.runs:
-        events = walk(run.tree)
+        events = run.events
         if not any(isinstance(event, Backward) for event in events):
             continue
         for event in events:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
-from gradlint.facts.events import Backward, Construct, Event, OptimizerStep, Rebind, Run, walk
+from gradlint.facts.events import Backward, Construct, Event, OptimizerStep, Rebind, Run
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
 from gradlint.facts.values import Choice, Optimizer, Tensor, Unknown, Value, is_module
@@ -76,7 +76,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge each optimizer that a run steps."""
     seen: set[object] = set()
     for run in facts.runs:
-        events = walk(run.tree)
+        events = run.events
         stepped = (option for e in events if isinstance(e, OptimizerStep) for option in _each(e.optimizer))
         for optimizer in dict.fromkeys(stepped):
             if isinstance(optimizer, Optimizer) and optimizer.managed != "deepspeed":

@@ -17,7 +17,7 @@ from gradlint.options import Options
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every `retain_graph=True` that stands in a loop or in a function that holds one iteration."""
     for run in facts.runs:
-        for event in walk(run.tree):
+        for event in run.events:
             if isinstance(event, Backward) and _keeps(event) and not _used_again(facts, run, event):
                 values = {"loss": event.loss.hint if isinstance(event.loss, Tensor) else "loss"}
                 yield Finding("retained-graph", event.place.path, Range(*event.place.at), values)
@@ -43,9 +43,7 @@ def _used_again(facts: TrainingFacts, run: Run, event: Backward) -> bool:
     loops = repeats_around(run.tree, event)
     scope = loops[-1].body if loops else run.tree
     inside = {id(other) for other in walk(scope)}
-    forwards = [
-        e for e in walk(run.tree) if isinstance(e, Forward) and graph & {id(part) for part in parts([e.result])}
-    ]
+    forwards = [e for e in run.events if isinstance(e, Forward) and graph & {id(part) for part in parts([e.result])}]
     if not forwards or any(id(forward) not in inside for forward in forwards):
         return True
     for other in walk(scope):

@@ -17,7 +17,6 @@ from gradlint.facts.events import (
     Repeat,
     Run,
     ZeroGrad,
-    walk,
 )
 from gradlint.facts.frameworks import MANAGERS
 from gradlint.facts.frozen import frozen
@@ -72,7 +71,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every optimizer that a run steps after a Backward through a recurrent layer."""
     seen: set[Place] = set()
     for run in facts.runs if facts.recurrences else []:
-        for optimizer in stepped(walk(run.tree)):
+        for optimizer in stepped(run.events):
             plain = is_module(optimizer) or (isinstance(optimizer, Optimizer) and _plain(facts, optimizer))
             if not plain or may_clip(facts, run, optimizer):
                 continue
@@ -136,7 +135,7 @@ def _plain(facts: TrainingFacts, optimizer: Optimizer) -> bool:
 def _through(facts: TrainingFacts, run: Run, optimizer: Value, least: int) -> dict[int, Layer]:
     """For each Backward of a run, the recurrent layer of the optimizer that it goes through time in."""
     found: dict[int, Layer] = {}
-    for event in walk(run.tree):
+    for event in run.events:
         if isinstance(event, Backward):
             for layer in recurrent(facts, event.loss, repeats_around(run.tree, event), least):
                 if relations.overlap(layer, optimizer) is True and not frozen(facts, layer):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations, scaling
-from gradlint.facts.events import Construct, Escape, Event, OptimizerStep, ScalerUpdate, walk
+from gradlint.facts.events import Construct, Escape, Event, OptimizerStep, ScalerUpdate
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
 from gradlint.facts.values import Value
@@ -46,7 +46,7 @@ class _Updating(Machine):
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every scaler that steps an optimizer; one that any other run updates is left alone."""
-    events = [walk(run.tree) for run in facts.runs]
+    events = [run.events for run in facts.runs]
     updates = [
         (index, event) for index, found in enumerate(events) for event in found if isinstance(event, ScalerUpdate)
     ]

@@ -45,7 +45,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge each scheduler in the innermost loop that it shares with its optimizer."""
     seen: set[object] = set()
     for run in facts.runs:
-        stepped = [e for e in walk(run.tree) if isinstance(e, SchedulerStep)]
+        stepped = [e for e in run.events if isinstance(e, SchedulerStep)]
         for scheduler in dict.fromkeys(e.scheduler for e in stepped):
             if not isinstance(scheduler, Scheduler) or not scheduler.kind.startswith(_OWN_ORDER):
                 continue

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts.cadence import unit_of
-from gradlint.facts.events import OptimizerStep, Repeat, Run, SchedulerStep, walk
+from gradlint.facts.events import OptimizerStep, Repeat, Run, SchedulerStep
 from gradlint.facts.lightning import manual
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
@@ -27,7 +27,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Compare the unit of each schedule's length with the loop that steps it."""
     seen: set[object] = set()
     for run in facts.runs:
-        events = [e for e in walk(run.tree) if isinstance(e, SchedulerStep)]
+        events = [e for e in run.events if isinstance(e, SchedulerStep)]
         for event in events:
             scheduler = event.scheduler
             if not isinstance(scheduler, Scheduler) or event.place in seen or event.metric is not None:
@@ -81,7 +81,7 @@ def _cadence(run: Run, event: SchedulerStep, scheduler: Scheduler) -> tuple[str,
     around = repeats_around(run.tree, event)
     held = scheduler.optimizer
     ways = (held, *held.options) if isinstance(held, Choice) else (held,)
-    steps = [e for e in walk(run.tree) if isinstance(e, OptimizerStep) and any(e.optimizer is one for one in ways)]
+    steps = [e for e in run.events if isinstance(e, OptimizerStep) and any(e.optimizer is one for one in ways)]
     if len({step.place for step in steps}) != 1 or not around:
         return None
     loops = repeats_around(run.tree, steps[0])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
-from gradlint.facts.events import Construct, OptimizerStep, Run, SchedulerStep, walk
+from gradlint.facts.events import Construct, OptimizerStep, Run, SchedulerStep
 from gradlint.facts.handed import handed
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Choice, Instance, Scheduler, Unknown, Value, number
@@ -15,13 +15,13 @@ from gradlint.options import Options
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge each scheduler whose optimizer is trained in sight."""
-    events = [event for run in facts.runs for event in walk(run.tree)]
+    events = [event for run in facts.runs for event in run.events]
     stepped = [e.scheduler for e in events if isinstance(e, SchedulerStep)]
     if not all(isinstance(scheduler, Scheduler) for scheduler in stepped):
         return
     places = {scheduler.place for scheduler in stepped if isinstance(scheduler, Scheduler)}
     for run in facts.runs:
-        for event in walk(run.tree):
+        for event in run.events:
             scheduler = event.value if isinstance(event, Construct) else None
             if not isinstance(scheduler, Scheduler) or scheduler.place in places or not _judged(facts, run, scheduler):
                 continue
@@ -42,7 +42,7 @@ def _judged(facts: TrainingFacts, run: Run, scheduler: Scheduler) -> bool:
     """
     if run.managed:
         return run.name.endswith(".configure_optimizers") and not isinstance(run.result, Unknown)
-    steps = [e for other in facts.runs for e in walk(other.tree) if isinstance(e, OptimizerStep)]
+    steps = [e for other in facts.runs for e in other.events if isinstance(e, OptimizerStep)]
     ways = scheduler.optimizer.options if isinstance(scheduler.optimizer, Choice) else ()
     if not any(e.optimizer is one for e in steps for one in (scheduler.optimizer, *ways)):
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts.events import ManualUpdate, walk
+from gradlint.facts.events import ManualUpdate
 from gradlint.facts.holding import holds, related
 from gradlint.facts.interpret.tensors import ancestry
 from gradlint.facts.model import Bootstrap, LossCall, TrainingFacts
@@ -62,7 +62,7 @@ def _shared(facts: TrainingFacts, found: Bootstrap) -> Value | None:
 
 def _estimates(facts: TrainingFacts, module: Value) -> bool:
     """Whether a network gives the estimate in some target, or is averaged into what should be a copy of it."""
-    events = [event for run in facts.runs for event in walk(run.tree)]
+    events = [event for run in facts.runs for event in run.events]
     if any(isinstance(e, ManualUpdate) and not e.gradient and _of(e.target, module) for e in events):
         return True
     for found in facts.bootstraps:

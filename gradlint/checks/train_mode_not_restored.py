@@ -53,7 +53,7 @@ class _Mode(Machine):
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every module that a run switches to eval mode."""
     for run in facts.runs:
-        switched = dict.fromkeys(e.module for e in walk(run.tree) if isinstance(e, ModeSwitch) and e.training is False)
+        switched = dict.fromkeys(e.module for e in run.events if isinstance(e, ModeSwitch) and e.training is False)
         for module in switched:
             layers = mode_layers(module)
             if layers is None:

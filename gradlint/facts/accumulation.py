@@ -22,7 +22,6 @@ from gradlint.facts.events import (
     Run,
     Within,
     ZeroGrad,
-    walk,
 )  # fmt: skip
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State, repeats_around
@@ -88,7 +87,7 @@ def _scales(via: Value | None) -> bool:
 def accumulations(facts: TrainingFacts) -> Iterator[Accumulation]:
     """Every backward whose gradients are piled up over iterations on purpose."""
     for run in facts.runs:
-        events = walk(run.tree)
+        events = run.events
         steps = [e for e in events if isinstance(e, OptimizerStep) and not isinstance(e.via, Manager)]
         single = len({id(e.optimizer) for e in steps}) == 1
         for backward in (e for e in events if isinstance(e, Backward) and not _scales(e.via)):

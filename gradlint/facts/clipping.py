@@ -19,7 +19,6 @@ from gradlint.facts.events import (
     Node,
     OptimizerStep,
     Run,
-    walk,
 )  # fmt: skip
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Judgement, Machine
@@ -64,7 +63,7 @@ def _clips(nodes: list[Node], helper: Call | None) -> Iterator[Clip]:
 
 def stepped(run: Run) -> list[Value]:
     """The optimizers that a run steps, each once, in order."""
-    steps = dict.fromkeys(event.optimizer for event in walk(run.tree) if isinstance(event, OptimizerStep))
+    steps = dict.fromkeys(event.optimizer for event in run.events if isinstance(event, OptimizerStep))
     return [optimizer for optimizer in steps if not isinstance(optimizer, Manager)]
 
 
@@ -124,7 +123,7 @@ def may_clip(facts: TrainingFacts, run: Run, optimizer: Value) -> bool:
     owner = run.name.partition(".")[0]
     for other in facts.runs:
         near = other is run or other.name.partition(".")[0] == owner
-        for event in walk(other.tree):
+        for event in other.events:
             if isinstance(event, (ClipGrad, GradEdit)):
                 answer = relations.overlap(event.target, optimizer)
                 if answer or (answer is None and near):

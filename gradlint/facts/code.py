@@ -7,8 +7,9 @@ was kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 Span = tuple[int, int, int, int]
@@ -356,7 +357,16 @@ _FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in _NODES}
 
 
 _PLAIN = frozenset({"at", "name", "op", "kind", "star", "level", "module", "names", "keyword_only", "path"})
-_CHILDREN = {cls: tuple(name for name in names if name not in _PLAIN) for cls, names in _FIELDS.items()}
+
+
+def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """What reads these fields of a node at once."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda node: tuple(getattr(node, name) for name in names)
+
+
+_CHILDREN = {cls: _getter([name for name in names if name not in _PLAIN]) for cls, names in _FIELDS.items()}
 
 
 def walk(node: Any) -> Iterator[Any]:
@@ -367,14 +377,9 @@ def walk(node: Any) -> Iterator[Any]:
         cls = type(current)
         if cls is list or cls is tuple:
             stack.extend(current)
-            continue
-        fields_of = _CHILDREN.get(cls)
-        if fields_of is not None:
+        elif cls in _CHILDREN:
             yield current
-            for name in fields_of:
-                child = getattr(current, name)
-                if child is not None:
-                    stack.append(child)
+            stack.extend(_CHILDREN[cls](current))
 
 
 def encode(node: Any) -> Any:

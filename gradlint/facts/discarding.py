@@ -62,7 +62,7 @@ def _steps(run: Run, loop: Repeat, inside: list[Event], backwards: list[Backward
     divided = any(b.tensor is not None and b.tensor.divided for b in backwards)
     if held or not (divided or micro_batches(loop)):
         return
-    everything = walk(run.tree)
+    everything = run.events
     last = max(index for index, event in enumerate(everything) if event is inside[-1])
     after = (event for event in everything[last + 1 :] if isinstance(event, (OptimizerStep, Backward)))
     following = next(after, None)

@@ -69,13 +69,13 @@ def evaluations(facts: TrainingFacts) -> Iterator[Evaluation]:
     recorded = [c.forward_of for c in asked if c.forward_of is not None]
     # A call is noted once, its loop is in the tree of every run that gets there.
     gradients = {loop.place for run in facts.runs for loop in repeats(run.tree) if loop.number in numbers}
-    everything = [event for run in facts.runs for event in walk(run.tree)]
+    everything = [event for run in facts.runs for event in run.events]
     trained = {root for e in everything if isinstance(e, Backward) and e.tensor is not None for root in e.tensor.roots}
     frozen = {e.target for e in everything if isinstance(e, Freeze) and e.trainable is not True}
     for run in facts.runs:
         if run.managed:
             continue
-        events = walk(run.tree)
+        events = run.events
         prepared = {e.module for e in events if isinstance(e, ModeSwitch) and e.training is False}
         loaded = {e.module for e in events if isinstance(e, LoadSnapshot)}
         for loop, function in _leaf_loops(run.tree, run.name):

@@ -293,6 +293,14 @@ class Run:
     tree: list[Node] = field(default_factory=list)
     managed: str = ""
     result: Value | None = None
+    _events: list[Event] | None = field(default=None, init=False)
+
+    @property
+    def events(self) -> list[Event]:
+        """All events in textual order; the run is over when they are first asked for."""
+        if self._events is None:
+            self._events = walk(self.tree)
+        return self._events
 
 
 def walk(nodes: list[Node]) -> list[Event]:

@@ -142,7 +142,7 @@ class _Feeding(Machine):
 def meals(facts: TrainingFacts, run: Run) -> list[Meal]:
     """What the steps of a run find, one entry for each step of an optimizer that can be told from others."""
     found: list[Meal] = []
-    stepped = dict.fromkeys(e.optimizer for e in walk(run.tree) if isinstance(e, OptimizerStep))
+    stepped = dict.fromkeys(e.optimizer for e in run.events if isinstance(e, OptimizerStep))
     for optimizer in stepped:
         if isinstance(optimizer, Manager) or (isinstance(optimizer, Unknown) and optimizer.origin == "item"):
             continue

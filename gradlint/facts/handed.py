@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradlint.facts import relations
-from gradlint.facts.events import Escape, Run, walk
+from gradlint.facts.events import Escape, Run
 from gradlint.facts.lightning import manual
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Scheduler, Value
@@ -12,7 +12,7 @@ from gradlint.facts.values import Scheduler, Value
 def handed(facts: TrainingFacts, value: Value) -> bool:
     """Whether any way into the file gives `value` away: to an unseen callee, a framework or an unseen caller."""
     for run in facts.runs:
-        if any(isinstance(e, Escape) and relations.takes(e, value) for e in walk(run.tree)):
+        if any(isinstance(e, Escape) and relations.takes(e, value) for e in run.events):
             return True
         if run.result is not None and relations.holds(run.result, value) and not _configured_by_hand(facts, run):
             return True

@@ -107,7 +107,7 @@ def _handed(facts: TrainingFacts) -> Iterator[_Fed]:
     for run in facts.runs:
         if run.managed == "lightning" and run.name.endswith(".train_dataloader") and isinstance(run.result, Loader):
             yield run.result, None, ()
-    updates = {run.name for run in facts.runs if _trains(walk(run.tree))}
+    updates = {run.name for run in facts.runs if _trains(run.events)}
     for call in facts.calls:
         manager = call.receiver
         if not isinstance(manager, Manager):

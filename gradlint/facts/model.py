@@ -303,10 +303,17 @@ class TrainingFacts:
     inner: dict[int, frozenset[Value]] = field(default_factory=dict)
     mentions: frozenset[str] = frozenset()
     uses: dict[str, frozenset[str]] = field(default_factory=dict)
+    _of_kinds: dict[tuple[type, ...], list[Any]] = field(default_factory=dict, init=False)
+
+    def nodes_of(self, *kinds: type) -> list[Any]:
+        """Those of `nodes` that are of these kinds, looked up once."""
+        if kinds not in self._of_kinds:
+            self._of_kinds[kinds] = [node for node in self.nodes if type(node) in kinds]
+        return self._of_kinds[kinds]
 
     def reads(self, name: str) -> int:
         """How often the file's code mentions a plain name outside imports."""
-        return sum(type(node) is code.Name and node.name == name for node in self.nodes)
+        return sum(node.name == name for node in self.nodes_of(code.Name))
 
     def name_of(self, value: Value | None, fallback: str = "it") -> str:
         """The name under which the code knows a value: `self.optimizer`, `opt_g`."""

@@ -33,5 +33,5 @@ def cleared_for_others(facts: TrainingFacts, run: Run, step: Event) -> bool:
     return any(
         isinstance(event, ZeroGrad) and event.function == step.function and event.place not in here
         for other in facts.runs
-        for event in walk(other.tree)
+        for event in other.events
     )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradlint.facts.events import Escape, walk
+from gradlint.facts.events import Escape
 from gradlint.facts.interpret import modules, tensors
 from gradlint.facts.model import CallFact, TrainingFacts
 from gradlint.facts.roles import role
@@ -201,7 +201,7 @@ def private(facts: TrainingFacts, optimizer: Optimizer) -> bool:
     return optimizer.managed == "opacus" or any(
         isinstance(event, Escape) and _PRIVATE.search(event.callee) and any(v is optimizer for v in event.values)
         for run in facts.runs
-        for event in walk(run.tree)
+        for event in run.events
     )
 
 
@@ -303,7 +303,7 @@ def _rewritten(facts: TrainingFacts, optimizer: Optimizer) -> bool:
         and bool(_SCHEDULES.search(event.callee))
         and any(v is optimizer for v in event.values)
         for run in facts.runs
-        for event in walk(run.tree)
+        for event in run.events
     )
 
 

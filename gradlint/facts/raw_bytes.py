@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gradlint.facts import code
-from gradlint.facts.events import Forward, walk
+from gradlint.facts.events import Forward
 from gradlint.facts.interpret import modules
 from gradlint.facts.interpret.expressions import text_of
 from gradlint.facts.model import TrainingFacts
@@ -205,21 +205,20 @@ class _Reader:
 
 def raw_casts(facts: TrainingFacts) -> Iterator[Cast]:
     """Every cast of image bytes that nothing in the file scales and that a network takes, or a data set gives."""
-    everything = facts.nodes
-    if any(_scales(node) for node in everything):
+    if any(map(_scales, facts.nodes_of(code.Binary, code.Augmented, code.Call))):
         return
     if any(_NORMALISES.search(name) for name in facts.mentions):
         return
     networks = {
         e.place.at: e.module
         for run in facts.runs
-        for e in walk(run.tree)
+        for e in run.events
         if isinstance(e, Forward) and e.place.path == facts.path
     }
     casts: list[Cast] = []
-    script = _Reader(facts, _imports(everything), networks, casts)
+    script = _Reader(facts, _imports(facts), networks, casts)
     script.block([s for s in facts.program if not isinstance(s, (code.Function, code.Class))])
-    for function, gives in _functions(facts.program):
+    for function, gives in _functions(facts):
         reader = _Reader(facts, script.imports, networks, casts, dict(script.names), gives)
         reader.block(function.body)
     yield from (found for found in casts if found.reaches and not found.scaled)
@@ -238,22 +237,21 @@ def _scales(node: Any) -> bool:
     return any(isinstance(p, code.Literal) and type(p.value) in (int, float) and p.value in _SCALES for p in parts)
 
 
-def _functions(program: list[code.Stmt]) -> Iterator[tuple[code.Function, str]]:
+def _functions(facts: TrainingFacts) -> Iterator[tuple[code.Function, str]]:
     """Every function, and for the `__getitem__` of a data set its class."""
-    for node in code.walk(program):
-        if isinstance(node, code.Class):
-            stored = any(getattr(base, "name", "").endswith("Dataset") for base in node.bases)
-            for part in node.body:
-                if isinstance(part, code.Function):
-                    yield part, node.name if stored and part.name == "__getitem__" else ""
-    for node in program:
+    for node in facts.nodes_of(code.Class):
+        stored = any(getattr(base, "name", "").endswith("Dataset") for base in node.bases)
+        for part in node.body:
+            if isinstance(part, code.Function):
+                yield part, node.name if stored and part.name == "__getitem__" else ""
+    for node in facts.program:
         if isinstance(node, code.Function):
             yield node, ""
 
 
-def _imports(nodes: list[Any]) -> dict[str, str]:
+def _imports(facts: TrainingFacts) -> dict[str, str]:
     found: dict[str, str] = {}
-    for node in nodes:
+    for node in facts.nodes_of(code.Import, code.ImportFrom):
         if isinstance(node, code.Import):
             found.update(
                 {
@@ -261,7 +259,7 @@ def _imports(nodes: list[Any]) -> dict[str, str]:
                     for name, bound in node.names
                 }
             )
-        elif isinstance(node, code.ImportFrom) and not node.level:
+        elif not node.level:
             found.update({bound or name: f"{node.module}.{name}" for name, bound in node.names})
     return found
 

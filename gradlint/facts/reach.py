@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.facts import code
-from gradlint.facts.events import Backward, walk
+from gradlint.facts.events import Backward
 from gradlint.facts.formulas import Formula
 from gradlint.facts.interpret import precision
 from gradlint.facts.interpret.tensors import ancestry
@@ -62,7 +62,7 @@ def _fixed(formula: Formula, depth: int = _DEPTH) -> bool:
 
 def _trained(facts: TrainingFacts) -> tuple[set[Value], set[int]]:
     """What the backwards in sight reach, and every tensor on the way there, by identity."""
-    losses = [e.tensor for run in facts.runs for e in walk(run.tree) if isinstance(e, Backward) and e.tensor]
+    losses = [e.tensor for run in facts.runs for e in run.events if isinstance(e, Backward) and e.tensor]
     trained = {root for loss in losses for root in loss.roots}
     needed = {ident for loss in {id(loss): loss for loss in losses}.values() for ident in ancestry(loss)}
     return trained, needed
@@ -195,23 +195,18 @@ def under_test(facts: TrainingFacts) -> set[Place]:
 
     `if x.norm() != 0: x = x / x.norm()`.
     """
-    imported = {bound for node in facts.nodes for bound in _imported(node)}
+    imports = facts.nodes_of(code.Import, code.ImportFrom)
+    imported = {alias or name.partition(".")[0] for node in imports for name, alias in node.names}
     found: set[Place] = set()
-    for node in facts.nodes:
-        if isinstance(node, (code.If, code.Conditional)):
-            compared = {name for test in code.walk(node.test) for name in _compared(test)} - imported
-            steps = code.walk(node.body) if compared else ()
-            found.update(
-                Place(facts.path, step.at)
-                for step in steps
-                if isinstance(step, (code.Call, code.Binary)) and step.at is not None and compared & _names(step)
-            )
+    for node in facts.nodes_of(code.If, code.Conditional):
+        compared = {name for test in code.walk(node.test) for name in _compared(test)} - imported
+        steps = code.walk(node.body) if compared else ()
+        found.update(
+            Place(facts.path, step.at)
+            for step in steps
+            if isinstance(step, (code.Call, code.Binary)) and step.at is not None and compared & _names(step)
+        )
     return found
-
-
-def _imported(node: object) -> Iterator[str]:
-    if isinstance(node, (code.Import, code.ImportFrom)):
-        yield from (alias or name.partition(".")[0] for name, alias in node.names)
 
 
 def _compared(test: object) -> set[str]:

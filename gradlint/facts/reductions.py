@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradlint.facts.events import Backward, walk
+from gradlint.facts.events import Backward
 from gradlint.facts.formulas import Formula
 from gradlint.facts.interpret import ranges
 from gradlint.facts.interpret.losses import UNREDUCED
@@ -36,7 +36,7 @@ def unreduced(facts: TrainingFacts) -> Iterator[tuple[Formula, Place]]:
 
 def _back_propagated(facts: TrainingFacts) -> Iterator[tuple[Tensor, Place]]:
     for run in facts.runs:
-        for event in walk(run.tree):
+        for event in run.events:
             if isinstance(event, Backward) and event.tensor is not None and not _helped(event):
                 yield event.tensor, event.place
     for update in updates(facts):

@@ -114,6 +114,8 @@ def carries_graph(value: Value | None) -> bool:
 
 def passed(values: tuple[Value, ...]) -> tuple[tuple[Value, ...], bool]:
     """What to remember of the arguments of an unseen call: those with a role, and whether a graph went in."""
+    if not values:
+        return (), False
     graph = any(carries_graph(value) or role(value) == "module" for value in values)
     kept = dict.fromkeys(value for value in values if not isinstance(value, Tensor) and role(value))
     for value in values:

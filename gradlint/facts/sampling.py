@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradlint.facts.events import Backward, walk
+from gradlint.facts.events import Backward
 from gradlint.facts.formulas import Formula
 from gradlint.facts.holding import related
 from gradlint.facts.interpret.distributions import KIND
@@ -26,7 +26,7 @@ _MODULE_OUTPUTS = frozenset({"unknown", "linear", "conv", "minimum", "min"})
 
 def blocking(facts: TrainingFacts) -> Iterator[CallFact]:
     """Every `sample()` that could be an `rsample()`, where a loss trains the distribution and hangs on the sample."""
-    losses = [e.loss for run in facts.runs for e in walk(run.tree) if isinstance(e, Backward)]
+    losses = [e.loss for run in facts.runs for e in run.events if isinstance(e, Backward)]
     outputs = [part for module in facts.modules for part in _computed(module.output)]
     scored = _scored(facts)
     for call in facts.calls:

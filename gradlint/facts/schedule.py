@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from gradlint.facts import code
-from gradlint.facts.events import Repeat, SchedulerStep, walk
+from gradlint.facts.events import Repeat, SchedulerStep
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
 from gradlint.facts.values import (
@@ -195,7 +195,7 @@ def course(facts: TrainingFacts, scheduler: Scheduler) -> Course | None:
     """The number of steps a scheduler takes, from the loops around the one place that steps it; None where unknown."""
     found: list[Course | None] = []
     for run in facts.runs:
-        for event in walk(run.tree):
+        for event in run.events:
             if isinstance(event, SchedulerStep) and event.scheduler is scheduler:
                 loops = repeats_around(run.tree, event)
                 found.append(_course(loops))

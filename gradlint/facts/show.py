@@ -54,7 +54,7 @@ def _lines(facts: TrainingFacts) -> Iterator[str]:
         given, wanted = describe(facts, loss.input), describe(facts, loss.target)
         yield f"loss {loss.kind} of {given} and {wanted}, line {loss.place.at[0]}"
     for run in facts.runs:
-        if any(True for _ in events.walk(run.tree)):
+        if any(True for _ in run.events):
             yield f"run {run.name}"
             yield from tree(facts, run.tree, 1)
 

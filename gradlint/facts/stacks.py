@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from gradlint.facts import magnitudes, signal
 from gradlint.facts.activations import SATURATING
-from gradlint.facts.events import Escape, walk
+from gradlint.facts.events import Escape
 from gradlint.facts.initialisation import fitted_ops, fitting_name, initialiser_of
 from gradlint.facts.interpret import modules
 from gradlint.facts.layer_ops import matrix_of, op_of
@@ -185,11 +185,11 @@ def _untold(facts: TrainingFacts) -> frozenset[Place]:
         ):
             owners.append(call.receiver)
     for run in facts.runs:
-        for event in walk(run.tree):
+        for event in run.events:
             if isinstance(event, Escape) and _SETS.search(event.callee):
                 owners.extend(event.values)
-    for stack in facts.stacks:
-        owners.extend(part for part in modules.walk(stack.owner) if _foreign(part))
+    for owner in {id(stack.owner): stack.owner for stack in facts.stacks}.values():
+        owners.extend(part for part in modules.walk(owner) if _foreign(part))
     owners.extend(write.value for write in facts.writes if _foreign(write.owner) and is_module(write.value))
     return frozenset(_place_of(part) for owner in owners for part in modules.walk(owner))
 

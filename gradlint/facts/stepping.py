@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradlint.facts.events import Construct, Event, Exit, OptimizerStep, Repeat, Run, walk
+from gradlint.facts.events import Construct, Event, Exit, OptimizerStep, Repeat, Run
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
 from gradlint.facts.values import Optimizer, Value
@@ -14,7 +14,7 @@ def trains(facts: TrainingFacts, optimizer: Optimizer) -> bool | None:
     """
     found: bool | None = None
     for run in facts.runs:
-        events = walk(run.tree)
+        events = run.events
         steps = [e for e in events if isinstance(e, OptimizerStep) and _same(e.optimizer, optimizer)]
         built = [e for e in events if isinstance(e, Construct) and _same(e.value, optimizer)]
         if not steps or not built:

@@ -12,7 +12,6 @@ from gradlint.facts.events import (
     Repeat,
     Run,
     ZeroGrad,
-    walk,
 )  # fmt: skip
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Optimizer
@@ -29,7 +28,7 @@ def repeated(facts: TrainingFacts, run: Run) -> list[Node]:
     """
     owner, _, method = run.name.rpartition(".")
     once = _outside(run.tree)
-    steps = [event for event in walk(run.tree) if isinstance(event, OptimizerStep)]
+    steps = [event for event in run.events if isinstance(event, OptimizerStep)]
     whole = any(isinstance(e, Backward) for e in once) and any(isinstance(e, OptimizerStep) for e in once)
     if not owner or method == "__init__" or run.managed or not whole or not all(_own(step) for step in steps):
         return run.tree
@@ -58,5 +57,5 @@ def _own(step: OptimizerStep) -> bool:
 
 def _shares(run: Run, owner: str) -> bool:
     return run.name.rpartition(".")[0] == owner and any(
-        isinstance(event, (ZeroGrad, OptimizerStep, GradEdit)) for event in walk(run.tree)
+        isinstance(event, (ZeroGrad, OptimizerStep, GradEdit)) for event in run.events
     )

@@ -14,7 +14,7 @@ from gradlint.facts.values import Optimizer, Value, is_module
 
 def unrecorded(facts: TrainingFacts, updates: list[Update]) -> Iterator[tuple[Update, Forward]]:
     """Each with the loss of the loop that calls it, which trains another network of the same optimizer."""
-    events = [event for run in facts.runs for event in walk(run.tree)]
+    events = [event for run in facts.runs for event in run.events]
     seen: set[Value] = set()
     for update in updates:
         held = [part for o in update.optimizers if isinstance(o, Optimizer) for part in _trained_together(o, update)]

@@ -58,12 +58,12 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
     """Every known optimizer of the file that gets gradients in a loop, is stepped nowhere and is in nobody else's
     hands.
     """
-    events = [event for run in facts.runs for event in walk(run.tree)]
+    events = [event for run in facts.runs for event in run.events]
     stepped = [e.optimizer for e in events if isinstance(e, OptimizerStep)]
     strangers = [
         run
         for run in facts.runs
-        if any(isinstance(e, OptimizerStep) and not isinstance(e.optimizer, Optimizer) for e in walk(run.tree))
+        if any(isinstance(e, OptimizerStep) and not isinstance(e.optimizer, Optimizer) for e in run.events)
     ]
     if not all(uncalled(facts, run) for run in strangers):
         return
@@ -119,7 +119,7 @@ def _parameters(facts: TrainingFacts, events: list[Event]) -> Iterator[Unstepped
     if any(isinstance(e, (OptimizerStep, ManualUpdate, GradEdit)) for e in events):
         return
     for run in facts.runs:
-        if run.managed or any(isinstance(e, Escape) for e in walk(run.tree)):
+        if run.managed or any(isinstance(e, Escape) for e in run.events):
             continue
         for loop in repeats(repeated(facts, run)):
             inside = walk(loop.body)
@@ -177,7 +177,7 @@ def _kept_by_example(facts: TrainingFacts, optimizer: Optimizer) -> bool:
 
 def _scheduler(run: Run, optimizer: Optimizer | None) -> SchedulerStep | None:
     """The step of a schedule of an optimizer, or of any schedule where that cannot be seen."""
-    for event in walk(run.tree):
+    for event in run.events:
         if isinstance(event, SchedulerStep):
             held = [s.optimizer for s in options(event.scheduler) if isinstance(s, Scheduler)]
             if optimizer is None or any(optimizer in options(value) for value in held):

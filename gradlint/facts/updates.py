@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gradlint.facts import relations
-from gradlint.facts.events import Backward, OptimizerStep, Run, walk
+from gradlint.facts.events import Backward, OptimizerStep, Run
 from gradlint.facts.holding import holds, related
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Choice, Collection, Cut, Mapping, Place, Tensor, Value
@@ -48,7 +48,7 @@ class Update:
 def updates(facts: TrainingFacts) -> Iterator[Update]:
     """Every backward on a tensor in a run that steps an optimizer; a framework's training step counts as one."""
     for run in facts.runs:
-        events = walk(run.tree)
+        events = run.events
         stepped = tuple(dict.fromkeys(event.optimizer for event in events if isinstance(event, OptimizerStep)))
         backwards = [event for event in events if isinstance(event, Backward)]
         for event in backwards:

@@ -482,9 +482,11 @@ Module = (Instance, Layer)
 
 def is_module(value: Value | None) -> bool:
     """Whether a value surely is a torch module."""
-    if isinstance(value, Choice):
-        return all(is_module(option) for option in value.options)
-    return isinstance(value, Layer) or (isinstance(value, Instance) and value.kind in ("module", "lightning"))
+    if isinstance(value, Layer):
+        return True
+    if isinstance(value, Instance):
+        return value.kind in ("module", "lightning")
+    return isinstance(value, Choice) and all(is_module(option) for option in value.options)
 
 
 def constant(value: Value | None) -> bool | int | float | str | None:

@@ -400,7 +400,8 @@ def _is_stub(node: code.Function) -> bool:
 
 
 def _decorated(node: code.Function | code.Lambda, name: str) -> bool:
-    return any(last_name(expressions.text_of(decorator)) == name for decorator in getattr(node, "decorators", ()))
+    decorators = _decorators(node)
+    return bool(decorators) and name in [last_name(expressions.text_of(decorator)) for decorator in decorators]
 
 
 def _note(it: Interpreter, node: code.Function | code.Lambda, name: str, function: FunctionValue) -> None:

@@ -504,30 +504,29 @@ _EVALUATE: dict[type, Callable[[Any, Any], Value]] = {
 
 def text_of(expr: Expr | None, depth: int = 12) -> str:
     """A short spelling of an expression, for messages and as the hint of unknown values; what lies deeper is `…`."""
-    if depth == 0:
-        return "…"
-    depth -= 1
-    if isinstance(expr, code.Name):
-        return expr.name
-    if isinstance(expr, code.Attribute):
-        base = expr.base.name if isinstance(expr.base, code.Name) and depth else text_of(expr.base, depth)
-        return f"{base}.{expr.name}"
-    if isinstance(expr, code.Call):
-        inner = ", ".join(text_of(argument.value, depth) for argument in expr.arguments[:3])
-        return f"{text_of(expr.func, depth)}({inner})"
-    if isinstance(expr, code.Subscript):
-        return f"{text_of(expr.base, depth)}[{', '.join(text_of(index, depth) for index in expr.index)}]"
-    if isinstance(expr, code.Literal):
-        return repr(expr.value)
-    if isinstance(expr, code.Binary):
-        return f"{text_of(expr.left, depth)} {expr.op} {text_of(expr.right, depth)}"
-    if isinstance(expr, code.Compare):
-        return text_of(expr.left, depth) + "".join(f" {op} {text_of(right, depth)}" for op, right in expr.rest)
-    if isinstance(expr, code.Unary):
-        return f"{expr.op} {text_of(expr.value, depth)}"
-    if isinstance(expr, code.Logic):
-        return f" {expr.op} ".join(text_of(value, depth) for value in expr.values)
-    return "…"
+    spell = _SPELT.get(type(expr)) if depth else None
+    return spell(expr, depth - 1) if spell is not None else "…"
+
+
+def _texts(exprs: Iterable[Expr], depth: int, between: str = ", ") -> str:
+    return between.join([text_of(expr, depth) for expr in exprs])
+
+
+_SPELT: dict[type, Callable[[Any, int], str]] = {
+    code.Name: lambda expr, depth: expr.name,
+    code.Attribute: lambda expr, depth: f"{text_of(expr.base, depth)}.{expr.name}",
+    code.Call: lambda expr, depth: (
+        f"{text_of(expr.func, depth)}({_texts([argument.value for argument in expr.arguments[:3]], depth)})"
+    ),
+    code.Subscript: lambda expr, depth: f"{text_of(expr.base, depth)}[{_texts(expr.index, depth)}]",
+    code.Literal: lambda expr, depth: repr(expr.value),
+    code.Binary: lambda expr, depth: f"{text_of(expr.left, depth)} {expr.op} {text_of(expr.right, depth)}",
+    code.Compare: lambda expr, depth: (
+        text_of(expr.left, depth) + "".join([f" {op} {text_of(right, depth)}" for op, right in expr.rest])
+    ),
+    code.Unary: lambda expr, depth: f"{expr.op} {text_of(expr.value, depth)}",
+    code.Logic: lambda expr, depth: _texts(expr.values, depth, f" {expr.op} "),
+}
 
 
 def attribute_names(body: Any) -> set[str]:

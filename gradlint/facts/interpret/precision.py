@@ -132,11 +132,11 @@ def operation(
 ) -> None:
     """Note the element type of a result, and a constant among the sources that float16 cannot hold."""
     op = op.rstrip("_")
-    if any(dtype_of(source) == HALF for source in sources):
+    if HALF in map(dtype_of, sources):
         _judge(it, op, sources, keywords, place)
     if isinstance(result, Collection) and result.items:
         result = result.items[0]
-    if isinstance(result, (Tensor, Unknown)) and not result.dtype and all(result is not source for source in sources):
+    if isinstance(result, (Tensor, Unknown)) and not result.dtype and result not in sources:
         result.dtype = _result(it, op, sources, keywords)
 
 

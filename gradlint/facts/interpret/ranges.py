@@ -150,7 +150,7 @@ def operation(
         if isinstance(result, Collection) and result.items and op in ("max", "min", "topk", "sort", "median")
         else result
     )
-    if not isinstance(target, (Tensor, Unknown)) or (not in_place and any(target is source for source in sources)):
+    if not isinstance(target, (Tensor, Unknown)) or (not in_place and target in sources):
         return
     made = _formula(op, sources, keywords or {}, place)
     if made is None:

@@ -14,6 +14,8 @@ from gradlint.facts.roles import last_name
 from gradlint.facts.scope import Scope
 from gradlint.facts.values import ClassValue, Constant, External, FunctionValue, Instance, Place, Tensor, Unknown, Value
 
+Imports = list[code.Import | code.ImportFrom]
+
 _FRAMEWORK_LOOPS = frozenset({"training_step"})
 """Methods that a framework calls once a batch."""
 
@@ -25,14 +27,15 @@ _BATCH_LOOPS = ("ignite.engine.Engine", "ignite.engine.engine.Engine")
 def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     """Run a linted file in every way there is into it; a file of another framework is none of ours."""
     nodes = list(code.walk(program.body))
-    if _of_another_framework(nodes):
+    imports = [node for node in nodes if isinstance(node, (code.Import, code.ImportFrom))]
+    if _of_another_framework(imports):
         return
     it.facts.nodes = nodes
     it.facts.program = program.body
     frame = Frame(scope, "<module>")
     it.frames.append(frame)
     _run(it, Run("<module>", program.path), lambda: it.block(program.body))
-    mentioned = it.mentions = _mentions(program, scope)
+    mentioned = it.mentions = _mentions(program, imports, scope)
     it.facts.mentions = frozenset(expressions.names_read(nodes))
     it.facts.uses = expressions.uses_by_name(nodes)
     classes = [cls for cls in it.project.classes if cls.scope.path == program.path]
@@ -61,13 +64,13 @@ _OTHERS = frozenset(
 )
 
 
-def _of_another_framework(nodes: list[Any]) -> bool:
+def _of_another_framework(imports: Imports) -> bool:
     """Whether a file imports a look-alike of torch and not torch."""
     tops: set[str] = set()
-    for node in nodes:
+    for node in imports:
         if isinstance(node, code.Import):
             tops.update(name.partition(".")[0] for name, _ in node.names)
-        elif isinstance(node, code.ImportFrom) and not node.level:
+        elif not node.level:
             tops.add(node.module.partition(".")[0])
     return bool(tops & _OTHERS) and not tops & _OURS
 
@@ -89,9 +92,8 @@ def _other_decorators(node: code.Function) -> list[str]:
     return [name for name in names if name not in ("no_grad", "inference_mode", "staticmethod", "classmethod")]
 
 
-def _mentions(program: code.Program, scope: Scope) -> dict[str, int]:
+def _mentions(program: code.Program, imports: Imports, scope: Scope) -> dict[str, int]:
     """How often each name of a definition is mentioned outside its own definition, but as an installed module's."""
-    imports = (node for node in code.walk(program.body) if isinstance(node, (code.Import, code.ImportFrom)))
     bound = {alias or name.partition(".")[0] for node in imports for name, alias in node.names}
     installed = {name for name in bound if isinstance(scope.names.get(name), External)}
     counts: dict[str, int] = {}

@@ -63,7 +63,7 @@ def operation(
     first = sources[0] if sources else None
     if op in _RESHAPING_IN_PLACE and isinstance(first, (Tensor, Unknown)):
         first.shape = _shape(op[:-1], sources, keywords)
-    if any(result is source for source in sources):
+    if result in sources:
         return
     result.shape = _shape(op, sources, keywords)
     if op in _CROSSING and len(sources) == 2:
