@@ -7,9 +7,8 @@ was kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from operator import attrgetter
 from typing import Any
 
 Span = tuple[int, int, int, int]
@@ -357,16 +356,7 @@ _FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in _NODES}
 
 
 _PLAIN = frozenset({"at", "name", "op", "kind", "star", "level", "module", "names", "keyword_only", "path"})
-
-
-def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
-    """What reads these fields of a node at once."""
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda node: tuple(getattr(node, name) for name in names)
-
-
-_CHILDREN = {cls: _getter([name for name in names if name not in _PLAIN]) for cls, names in _FIELDS.items()}
+_CHILDREN = {cls: tuple(name for name in names if name not in _PLAIN) for cls, names in _FIELDS.items()}
 
 
 def walk(node: Any) -> Iterator[Any]:
@@ -377,9 +367,14 @@ def walk(node: Any) -> Iterator[Any]:
         cls = type(current)
         if cls is list or cls is tuple:
             stack.extend(current)
-        elif cls in _CHILDREN:
+            continue
+        fields_of = _CHILDREN.get(cls)
+        if fields_of is not None:
             yield current
-            stack.extend(_CHILDREN[cls](current))
+            for name in fields_of:
+                child = getattr(current, name)
+                if child is not None:
+                    stack.append(child)
 
 
 def encode(node: Any) -> Any:
