@@ -28,7 +28,7 @@ OPERATIONS = 4000
 _SAME_FOR_ALL = frozenset({"norm", "dropout", "pool", "reshape", "bias", "shift", "scale"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class HiddenWeight:
     """A weight between two others, or a recurrent one. `starts` are the initialisers that set it; `units` its rows;
     `owner` is the layer, or the parameter itself.

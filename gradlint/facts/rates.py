@@ -55,7 +55,7 @@ _DEPTH = re.compile(r"(?:resnet|vgg|densenet|resnext)(\d+)")
 """Depth in the names of torchvision's models."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Rate:
     """A learning rate that something trains with, where it is set and by what.
 

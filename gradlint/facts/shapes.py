@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 
-@dataclass(slots=True, frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """The sizes of a tensor's last dimensions, None where unseen.
 
     `open`: more dimensions may stand in front; `batched`: the first of all is the batch.
@@ -45,8 +44,8 @@ def without(shape: Shape, dim: int, keep: bool = False) -> Shape | None:
         return None
     middle = (1,) if keep else ()
     first = place == 0 and not shape.open
-    return replace(
-        shape, sizes=(*shape.sizes[:place], *middle, *shape.sizes[place + 1 :]), batched=shape.batched and not first
+    return shape._replace(
+        sizes=(*shape.sizes[:place], *middle, *shape.sizes[place + 1 :]), batched=shape.batched and not first
     )
 
 
@@ -56,12 +55,12 @@ def inserted(shape: Shape, dim: int) -> Shape | None:
     if place < 0 or place > len(shape.sizes) or (shape.open and dim >= 0):
         return None
     front = place == 0 and not shape.open
-    return replace(shape, sizes=(*shape.sizes[:place], 1, *shape.sizes[place:]), batched=shape.batched and not front)
+    return shape._replace(sizes=(*shape.sizes[:place], 1, *shape.sizes[place:]), batched=shape.batched and not front)
 
 
 def squeezed(shape: Shape) -> Shape | None:
     """Every dimension of size 1 removed; sizes that cannot be seen are taken to be larger."""
-    return None if shape.open else replace(shape, sizes=tuple(size for size in shape.sizes if size != 1))
+    return None if shape.open else shape._replace(sizes=tuple(size for size in shape.sizes if size != 1))
 
 
 def swapped(shape: Shape, first: int, second: int) -> Shape | None:

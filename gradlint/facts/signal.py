@@ -50,7 +50,7 @@ from gradlint.facts.ops import (
 _LN10 = math.log(10.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class LayerProfile:
     """What is predicted of one op.
 
@@ -77,7 +77,7 @@ class LayerProfile:
         return None if self.decades is None else _power(self.decades)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Profile:
     """The prediction for a whole stack; `layers` has one entry an op, in forward order."""
 
@@ -212,7 +212,7 @@ def cross_entropy_start(classes: int) -> tuple[float, float]:
     return math.log(classes), 1.0 - 1.0 / classes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _State:
     """q: second moment. mean: mean over the units. shared: covariance between two samples (what a batch mean holds)."""
 

@@ -47,7 +47,7 @@ OPERATIONS = 4000
 """Operations of one forward that are looked at."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Run:
     """One run: `layers[i]` is what the weight number i of `ops` came from (a Layer, or the own parameter's Tensor)."""
 
@@ -88,7 +88,7 @@ class Run:
         return [initialiser_of(layer) for layer in self.layers]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Diagnosis:
     """What is wrong with a run, if its decades reach the limit of the rule: one kind a run.
 

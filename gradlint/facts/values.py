@@ -320,8 +320,7 @@ class Cut:
     before: tuple[Cut, ...] = field(default=(), compare=False)
 
 
-@dataclass(slots=True, frozen=True)
-class Form:
+class Form(NamedTuple):
     """What the last operation made of a tensor: softmax, log_softmax, sigmoid, logits, relu …"""
 
     kind: str
