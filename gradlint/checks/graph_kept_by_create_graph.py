@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts.events import Accumulate, Backward, ZeroGrad
+from gradlint.facts import relations
+from gradlint.facts.events import Accumulate, Backward, Run, ZeroGrad
 from gradlint.facts.model import AttributeWrite, TrainingFacts
+from gradlint.facts.protocol import repeats_around
 from gradlint.facts.roles import last_name
-from gradlint.facts.values import Constant
+from gradlint.facts.values import Constant, Place
 from gradlint.options import Options
 
 
@@ -19,6 +21,8 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         clears = [event for event in events if isinstance(event, ZeroGrad)]
         for event in events:
             if isinstance(event, Backward) and _doubled(event) and clears and all(clear.in_place for clear in clears):
+                if _once(facts, run, event, clears):
+                    continue
                 reason = "the gradients are zeroed in place, so they keep the graph that made them"
                 yield _finding(event, "backward(create_graph=True)", reason)
             elif isinstance(event, Accumulate) and _collects(facts, event):
@@ -28,6 +32,22 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 yield _finding(
                     event, f"{event.name}.{event.how}(…)", f"{where} adds a tensor with its graph at each call"
                 )
+
+
+def _once(facts: TrainingFacts, run: Run, event: Backward, clears: list[ZeroGrad]) -> bool:
+    """Whether the function of a backward outside loops builds what is cleared, as a test does."""
+    if repeats_around(run.tree, event):
+        return False
+    owners = [owner for clear in clears for owner in relations.owners(clear.target) or []]
+    return any(_function(facts, getattr(owner, "place", None)) == event.function for owner in owners)
+
+
+def _function(facts: TrainingFacts, place: Place | None) -> str:
+    """The function that begins last before a place."""
+    if place is None:
+        return ""
+    before = [f for f in facts.functions if f.place.path == place.path and f.place.at[0] <= place.at[0]]
+    return max(before, key=lambda fact: fact.place.at[0]).name if before else ""
 
 
 def _doubled(event: Backward) -> bool:
