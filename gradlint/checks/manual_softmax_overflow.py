@@ -84,13 +84,20 @@ def _parameters(formula: Formula, depth: int = 12) -> bool:
     return isinstance(formula.value, Tensor) and formula.value.parameter
 
 
+def _kernel(formula: Formula) -> bool:
+    """Whether it is a distance times a coefficient with a minus in front: `-gamma * (x - y) ** 2`."""
+    product = formula.inputs[0] if formula.op == "neg" else formula
+    minus = formula.op == "neg" or any(part.op == "neg" for part in product.inputs)
+    return product.op == "*" and minus and any(part.interval.non_negative for part in product.inputs)
+
+
 def _unbounded(formula: Formula, depth: int = 12) -> bool:
     """Whether nothing in sight keeps a value below the limit."""
     if formula.op == "-" and formula.inputs[1].op != "number":
         return False
     if formula.interval.known:
         return formula.interval.high > _LIMIT
-    if depth == 0:
+    if depth == 0 or _kernel(formula):
         return False
     if formula.op in ("*", "@"):
         return all(part.op == "number" or _unbounded(part, depth - 1) for part in formula.inputs)
