@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts.model import AttributeWrite, CallFact, TrainingFacts
 from gradlint.facts.roles import role
-from gradlint.facts.values import Gradient, Instance, Unknown, Value, is_module
+from gradlint.facts.values import ClassValue, Gradient, Instance, Unknown, Value, is_module
 from gradlint.options import Options
 
 _PURE = frozenset({
@@ -48,8 +48,11 @@ def _on_gradient(call: CallFact) -> bool:
 
 
 def _own_field(write: AttributeWrite) -> bool:
-    """A setting that a class keeps under that name."""
-    return isinstance(write.owner, Instance) and write.function.partition(".")[0] == write.owner.name
+    """A setting that a class, or one that it derives from, keeps under that name."""
+    if not isinstance(write.owner, Instance):
+        return False
+    classes = [base.name for base in write.owner.cls.lineage() if isinstance(base, ClassValue)]
+    return write.function.partition(".")[0] in classes
 
 
 def _is_module(owner: Value) -> bool:
