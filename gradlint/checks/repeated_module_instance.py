@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts.model import AttributeWrite, RepeatedInstance, TrainingFacts
 from gradlint.facts.registration import has_parameters
-from gradlint.facts.values import Collection, Value, is_module
+from gradlint.facts.values import Collection, Layer, Value, is_module
 from gradlint.options import Options
 
 
@@ -24,7 +24,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 def _chosen(facts: TrainingFacts, repeated: RepeatedInstance) -> bool:
     """Whether the same attribute gets separate modules elsewhere: the code knows both, and shares where it wants to."""
-    lists = [write for write in facts.writes if isinstance(write.value, Collection)]
+    lists = [write for write in facts.writes if isinstance(write.value, (Collection, Layer))]
     shared = [write for write in lists if repeated.module in _items(write)]
     return any(
         other.owner is write.owner and other.name == write.name and any(map(is_module, _items(other)))
@@ -35,4 +35,6 @@ def _chosen(facts: TrainingFacts, repeated: RepeatedInstance) -> bool:
 
 
 def _items(write: AttributeWrite) -> list[Value]:
+    if isinstance(write.value, Layer):
+        return write.value.children
     return write.value.items if isinstance(write.value, Collection) else []
