@@ -6,11 +6,15 @@ begins.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from gradlint.facts import relations
 from gradlint.facts.events import (
+    ONE_OF_SEVERAL,
     Backward,
+    Branch,
+    Call,
     Construct,
     Escape,
     Event,
@@ -20,6 +24,7 @@ from gradlint.facts.events import (
     OptimizerStep,
     Repeat,
     Run,
+    Within,
     ZeroGrad,
     repeats,
     walk,
@@ -153,4 +158,23 @@ def meals(facts: TrainingFacts, run: Run) -> list[Meal]:
         machine.run(tree)
         if not machine.overflowed:
             found.extend(machine.meals.values())
+    by_step = {id(meal.step): meal for meal in found}
+    for steps in _alternatives(run.tree):
+        together = [by_step[id(step)] for step in steps if id(step) in by_step]
+        kinds = {kind for meal in together for kind in meal.kinds}
+        for meal in together:
+            meal.kinds = kinds
     return found
+
+
+def _alternatives(nodes: list[Node]) -> Iterator[list[Event]]:
+    """Steps of which one happens: nobody knows which of several optimizers the name stands for."""
+    for node in nodes:
+        if isinstance(node, Branch):
+            if node.condition.text == ONE_OF_SEVERAL:
+                yield [event for arm in node.arms for event in walk(arm) if isinstance(event, OptimizerStep)]
+            else:
+                for arm in node.arms:
+                    yield from _alternatives(arm)
+        elif isinstance(node, (Repeat, Within, Call)):
+            yield from _alternatives(node.body)
