@@ -52,6 +52,9 @@ def bind(it: Interpreter, target: Expr, value: Value, at: Span, fresh: bool = Fa
 
 
 def _bind_name(it: Interpreter, name: str, value: Value, at: Span, fresh: bool = False) -> None:
+    if isinstance(value, Tensor) and value.attribute == "unseen" and role(Unknown(name)) == "optimizer":
+        # `optimizer = make(parameters)`: what an unseen factory made of parameters is what its name says.
+        value = it.unknown(name, "call")
     holder = it.scope.holder(name) if not fresh else None
     old = holder.names.get(name) if holder is not None else None
     if old is not None and old is not value and ((is_module(old) and is_module(value)) or _built_again(old, value)):
@@ -221,7 +224,7 @@ def _unpack(it: Interpreter, targets: list[Expr], value: Value, at: Span, fresh:
             value = Collection("tuple", [merge(column) for column in columns])
         elif matching:
             value = matching[0]
-    items = elements(it, value) if isinstance(value, (Collection, Steps, Layer, Mapping)) else None
+    items = elements(it, value) if isinstance(value, (Collection, Steps, Layer, Mapping, Instance)) else None
     if isinstance(value, Collection) and items is not None:
         items = list(value.items)
     star = next((index for index, target in enumerate(targets) if isinstance(target, code.Star)), None)
