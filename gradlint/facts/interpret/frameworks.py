@@ -24,6 +24,7 @@ from gradlint.facts.values import (
     Unknown,
     Value,
     is_module,
+    merge,
     options,
 )  # fmt: skip
 
@@ -213,7 +214,13 @@ def _configured(it: Interpreter, receiver: Instance, kind: type[Value]) -> Value
             return None
         receiver.attributes[_CONFIGURED] = NONE
         receiver.attributes[_CONFIGURED] = _configure(it, receiver, hit[0])
-    found = [part for part in _inside(receiver.attributes[_CONFIGURED]) if isinstance(part, kind)]
+    ways = [_kept(way, kind) for way in options(receiver.attributes[_CONFIGURED])]
+    found = [way for way in ways if way is not None]
+    return merge(found) if found else None
+
+
+def _kept(result: Value, kind: type[Value]) -> Value | None:
+    found = [part for part in _inside(result) if isinstance(part, kind)]
     if not found:
         return None
     return found[0] if len(found) == 1 else Collection("list", list(found))
