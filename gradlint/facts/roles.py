@@ -109,6 +109,8 @@ def carries_graph(value: Value | None) -> bool:
         return any(carries_graph(option) for option in value.options)
     if isinstance(value, Collection):
         return any(carries_graph(item) for item in value.items)
+    if isinstance(value, Instance):
+        return any(carries_graph(item) for item in value.fields or ())
     return isinstance(value, Tensor) and (bool(value.roots) or value.mystery)
 
 
@@ -172,5 +174,5 @@ def interesting(value: Value | None) -> bool:
     if isinstance(value, Tensor):
         return bool(value.roots) or value.loss is not None
     if isinstance(value, Instance):
-        return True
+        return value.fields is None or any(interesting(field) for field in value.fields)
     return role(value) in ("optimizer", "scheduler", "scaler", "manager", "module", "parameters")

@@ -171,6 +171,20 @@ class Instance(Value):
     def name(self) -> str:
         return self.cls.name
 
+    @property
+    def fields(self) -> list[Value] | None:
+        """The fields of a named tuple, in order; None for other objects, and where a field is not known."""
+        if self.kind != "object" or "typing.NamedTuple" not in self.cls.externals():
+            return None
+        names = [
+            name
+            for base in self.cls.lineage()
+            if isinstance(base, ClassValue)
+            for name, value in base.attributes.items()
+            if not isinstance(value, FunctionValue)
+        ]
+        return [self.attributes[name] for name in names] if all(name in self.attributes for name in names) else None
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class Layer(Value):

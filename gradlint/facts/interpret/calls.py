@@ -131,6 +131,8 @@ def _method(
 ) -> Value:
     if func.name == "forward" and role(base) == "module" and base is not it.frame.receiver:
         record(it, "Module.forward", arguments, keywords, base, place, receiver=base)
+        if isinstance(base, Instance):
+            return forward.run(it, base, arguments, keywords, place)
     direct = isinstance(base, (Unknown, Tensor))
     callee = Method(base, func.name) if direct else attributes.read(it, base, func.name, func)
     if isinstance(callee, Method):
@@ -323,13 +325,13 @@ def enter(
         or [frame.node for frame in it.frames].count(node) >= _recursion(node)
     ):
         return unseen(it, arguments, keywords, place, function.name, None)
-    if isinstance(node, code.Function) and _decorated(node, "abstractmethod") and _is_stub(node):
+    if _is_stub(node):
         # What a subclass does there nobody sees.
         return unseen(it, arguments, keywords, place, function.name, None)
     name = f"{function.owner.name}.{function.name}" if function.owner is not None else function.name
     if function.scope.path == it.facts.path:
         return _run(it, function, name, arguments, keywords, place)
-    if it.unseen and costs.key_of(function) in it.unseen:
+    if _too_dear(it, function):
         if function.name == "__init__" and isinstance(function.receiver, Instance):
             _unseen_start(it, function.receiver)
         return unseen(it, arguments, keywords, place, function.name, function.receiver)
@@ -395,8 +397,20 @@ def _run(
     return merge([*frame.returns] if ended is not None else [*frame.returns, NONE])
 
 
-def _is_stub(node: code.Function) -> bool:
-    return all(isinstance(statement, code.Jump) for statement in node.body)
+def hidden(it: Interpreter, function: FunctionValue) -> bool:
+    """Whether a call of a function of the project is not followed: a subclass defines it, or it costs too much."""
+    return _is_stub(function.node) or _too_dear(it, function)
+
+
+def _too_dear(it: Interpreter, function: FunctionValue) -> bool:
+    return bool(it.unseen) and function.scope.path != it.facts.path and costs.key_of(function) in it.unseen
+
+
+def _is_stub(node: code.Function | code.Lambda) -> bool:
+    """Whether a function does nothing but raise, or is marked abstract and does nothing."""
+    if not isinstance(node, code.Function) or not all(isinstance(statement, code.Jump) for statement in node.body):
+        return False
+    return any(isinstance(s, code.Jump) and s.kind == "raise" for s in node.body) or _decorated(node, "abstractmethod")
 
 
 def _decorated(node: code.Function | code.Lambda, name: str) -> bool:
@@ -543,6 +557,9 @@ def construct(
     it: Interpreter, cls: ClassValue, arguments: list[Value], keywords: dict[str, Value], place: Place
 ) -> Value:
     """`Class(...)`: an instance, its `__init__` run."""
+    if not cls.node.body and ("**" in keywords or any(isinstance(v, Collection) and v.open for v in arguments)):
+        # `Transition(*zip(*batch))`: which field gets what nobody sees.
+        return unseen(it, arguments, keywords, place, cls.name)
     kind = modules.kind_of(cls)
     instance = Instance(cls, kind, place=place)
     it.journal.born(instance.attributes)

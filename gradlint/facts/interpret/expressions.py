@@ -20,6 +20,7 @@ from gradlint.facts.values import (
     External,
     FunctionValue,
     Gradient,
+    Instance,
     Layer,
     Mapping,
     Parameters,
@@ -98,6 +99,8 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
     if isinstance(base, Mapping) and len(keys) == 1 and is_module(keys[0]) and keys[0] in base.items:
         return base.items[keys[0]]
     key = keys[0].value if len(keys) == 1 and isinstance(keys[0], Constant) else None
+    if isinstance(base, Instance) and base.fields is not None:
+        base = Collection("tuple", base.fields)
     if isinstance(base, Mapping):
         if key is not None and key in base.items:
             return base.items[key]

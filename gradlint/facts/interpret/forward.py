@@ -124,6 +124,8 @@ def _instance(
         if method == "forward" and _is_sequential(module):
             return layer(it, _as_sequential(module), arguments, keywords, place)
         return unseen(it, module, arguments, keywords, place)
+    if calls.hidden(it, hit[0]):
+        return unseen(it, module, arguments, keywords, place)
     it.forwards.append(module)
     try:
         result = calls.enter(it, calls.bound(hit[0], module, hit[1]), arguments, keywords, place)

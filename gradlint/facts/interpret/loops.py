@@ -98,6 +98,8 @@ def elements(it: Interpreter, iterable: Value) -> list[Value] | None:
         name.endswith((".ModuleList", ".Sequential")) for name in iterable.cls.externals()
     ):
         return None
+    if isinstance(iterable, Instance):
+        return iterable.fields
     if isinstance(iterable, Steps):
         return _steps(it, iterable)
     return None

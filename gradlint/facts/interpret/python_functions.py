@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gradlint.facts import code
 from gradlint.facts.interpret import calls, conditions, iterators, library, modules, tensors, training_functions
 from gradlint.facts.interpret.method_call import Arguments, Handler, Keywords
 from gradlint.facts.roles import last_name
 from gradlint.facts.values import (
     Choice,
+    ClassValue,
     Collection,
     Constant,
     External,
@@ -310,6 +312,21 @@ def _arithmetic(it: Interpreter, name: str, arguments: Arguments, keywords: Keyw
     return Constant(found, any(isinstance(argument, Constant) and argument.default for argument in arguments))
 
 
+def _named_tuple(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
+    """`namedtuple("Batch", ["x", "y"])` with known fields is a class of the project."""
+    given = (*arguments, *(keywords[key] for key in ("typename", "field_names") if key in keywords))
+    called, fields = (given[0], given[1]) if len(given) == 2 else (None, None)
+    if isinstance(fields, Constant) and isinstance(fields.value, str):
+        names: list[object] = [*fields.value.replace(",", " ").split()]
+    else:
+        names = [constant(item) for item in fields.items] if isinstance(fields, Collection) and not fields.open else []
+    if not names or "…" in names or not all(isinstance(field, str) for field in names):
+        return it.unknown(name, "call")
+    node = code.Class(str(constant(called)), [], [], [], place.at)
+    attributes: dict[str, Value] = {str(field): Unknown(str(field), "field") for field in names}
+    return ClassValue(node, it.scope, (External("typing.NamedTuple"),), attributes)
+
+
 def _nothing(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, place: Place) -> Value:
     return Constant(None)
 
@@ -334,5 +351,5 @@ HANDLERS: dict[str, Handler] = {
     "dataclasses.field": _field, "torch.nn.Module.__init__": _super_init, "torch.utils.data.DataLoader": _loader,
     "torch.utils.data.Subset": _through, "torch.utils.data.random_split": _split,
     "torch.utils.data.TensorDataset": _dataset, "itertools.cycle": _through,
-    "typing.cast": lambda it, n, a, k, p: a[1] if len(a) > 1 else it.unknown(n),
+    "collections.namedtuple": _named_tuple, "typing.cast": lambda it, n, a, k, p: a[1] if len(a) > 1 else it.unknown(n),
 }  # fmt: skip

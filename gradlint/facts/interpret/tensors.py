@@ -19,6 +19,7 @@ from gradlint.facts.values import (
     Form,
     Gradient,
     Initialiser,
+    Instance,
     Layer,
     Mapping,
     Operation,
@@ -52,6 +53,8 @@ def parts(values: Iterable[Value | None]) -> list[Value]:
                 found.extend(parts([value.element]))
         elif isinstance(value, Mapping):
             found.extend(parts(list(value.items.values())[:32]))
+        elif isinstance(value, Instance):
+            found.extend(parts((value.fields or [])[:32]))
         elif isinstance(value, Choice):
             found.extend(parts(value.options))
     return found
