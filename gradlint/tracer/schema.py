@@ -77,6 +77,7 @@ class Assumption(TypedDict):
         "loader",  # DataLoader: workers, pinning or prefetch switched off
         "batch-cap",
         "compile",  # torch.compile / jit undone
+        "checkpoint",  # reentrant activation checkpoints replaced by the other kind
         "scratch-directory",  # the script ran in a copy of its directory
         "network",  # network cut off, or could not be cut off
         "distributed",

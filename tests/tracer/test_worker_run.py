@@ -707,6 +707,48 @@ def test_compile_is_left_out(tmp_path: Path) -> None:
     assert assumed(record, "compile")
 
 
+CHECKPOINTED = """
+from torch.utils.checkpoint import checkpoint
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Linear(4, 8)
+        self.block = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(checkpoint(self.block, PART, use_reentrant=True))
+
+model = Net()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+while True:
+    optimizer.zero_grad()
+    model(torch.randn(5, 4)).sum().backward()
+    optimizer.step()
+"""
+
+
+def test_edges_lead_through_a_reentrant_checkpoint(tmp_path: Path) -> None:
+    record = run(tmp_path, CHECKPOINTED.replace("PART", "self.stem(x)"))
+    assert assumed(record, "checkpoint"), record["stderr"]
+    first = [(edge["source"], edge["target"]) for edge in record["edges"] if edge["source"].endswith("#0")]
+    assert {
+        ("stem#0", "block.0#0"),
+        ("block.0#0", "block.1#0"),
+        ("block.1#0", "block.2#0"),
+        ("block.2#0", "head#0"),
+    } <= {*first}
+
+
+def test_a_checkpoint_without_gradient_stays_one(tmp_path: Path) -> None:
+    """The reentrant kind trains nothing where none of its inputs needs a gradient."""
+    record = run(tmp_path, CHECKPOINTED.replace("PART", "self.stem(x).detach()"))
+    assert not assumed(record, "checkpoint"), record["stderr"]
+    reached = {item["name"]: item["reached"] for item in record["parameters"]}
+    assert {name for name, found in reached.items() if found} == {"head.weight", "head.bias"}
+
+
 def test_spawned_ranks_run_here(tmp_path: Path) -> None:
     source = """
 import torch.distributed as dist

@@ -1,4 +1,4 @@
-"""Quiet the parts of a script that would leave this process or hide the step: loader workers, compilation, ranks."""
+"""Quiet what in a script would leave this process or hide the step: workers, compilation, ranks, checkpoints."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
+import torch.utils.checkpoint
 import torch.utils.data
 
 from .patches import Patches
@@ -30,6 +31,7 @@ class Taming:
         """`processes_here`: what the script starts a process for runs in a thread of this one."""
         self._loaders(patches, batch_cap)
         self._compile(patches)
+        self._checkpoints(patches)
         self._ranks(patches)
         self._count_processes(patches)
         if processes_here:
@@ -87,6 +89,23 @@ class Taming:
 
         if hasattr(torch.nn.Module, "compile"):
             patches.set(torch.nn.Module, "compile", compile_module)
+
+    def _checkpoints(self, patches: Patches) -> None:
+        """A reentrant checkpoint computes its part in a graph of its own, where no edge of the outer one leads."""
+        notes = self
+        original = torch.utils.checkpoint.checkpoint
+
+        @functools.wraps(original)
+        def checkpoint(function: Any, *args: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
+            # Without such an input, the reentrant kind gives no gradient at all: a mistake that has to stay.
+            attached = any(isinstance(value, torch.Tensor) and value.requires_grad for value in args)
+            if use_reentrant is not False and attached and kwargs.keys() <= {"preserve_rng_state"}:
+                message = "reentrant checkpoints were replaced by the other kind, which computes the same"
+                notes.note("checkpoint", message, ["speed"])
+                use_reentrant = False
+            return original(function, *args, use_reentrant=use_reentrant, **kwargs)
+
+        patches.set(torch.utils.checkpoint, "checkpoint", checkpoint)
 
     def _ranks(self, patches: Patches) -> None:
         """A distributed script runs as the only rank, in this process."""
