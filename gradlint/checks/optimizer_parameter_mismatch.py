@@ -19,6 +19,7 @@ from gradlint.facts.events import (
 from gradlint.facts.interpret import modules, tensors
 from gradlint.facts.lightning import automatic_steps
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.protocol import repeats_around
 from gradlint.facts.spared import spared
 from gradlint.facts.values import Choice, Instance, Layer, Mapping, Optimizer, Place, Tensor, Value, is_module
 from gradlint.options import Options
@@ -26,12 +27,15 @@ from gradlint.options import Options
 
 @dataclass(frozen=True, eq=False)
 class _Training:
-    """A loss that is back-propagated in a loop, the modules that the loop calls and the optimizers that it steps."""
+    """A loss that is back-propagated in a loop, the modules that the loop calls and the optimizers that it steps, the
+    one that it steps next first. `near`: those stepped in the innermost loop.
+    """
 
     loss: Tensor
     place: Place
     called: frozenset[Value]
     steps: list[Value]
+    near: list[Value]
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
@@ -70,10 +74,14 @@ def _loops(facts: TrainingFacts) -> Iterator[_Training]:
     for run in facts.runs:
         inside = dict.fromkeys(e for loop in repeats(run.tree) for e in walk(loop.body))
         called = frozenset(e.module for e in inside if isinstance(e, Forward))
-        steps = list(dict.fromkeys(o for e in inside if isinstance(e, OptimizerStep) for o in _each(e.optimizer)))
-        for event in inside:
+        order = list(inside)
+        for index, event in enumerate(order):
             if isinstance(event, Backward) and event.tensor is not None:
-                yield _Training(event.tensor, event.place, called, steps)
+                steps = (e for e in (*order[index:], *order[:index]) if isinstance(e, OptimizerStep))
+                stepped = list(dict.fromkeys(o for e in steps for o in _each(e.optimizer)))
+                around = walk(repeats_around(run.tree, event)[-1].body)
+                near = dict.fromkeys(o for e in around if isinstance(e, OptimizerStep) for o in _each(e.optimizer))
+                yield _Training(event.tensor, event.place, called, stepped, list(near))
 
 
 def _framework(facts: TrainingFacts, built: list[Optimizer]) -> Iterator[_Training]:
@@ -92,7 +100,7 @@ def _framework(facts: TrainingFacts, built: list[Optimizer]) -> Iterator[_Traini
         )
         if isinstance(loss, Tensor) and loss.place is not None and configured and not everything:
             called = frozenset(e.module for e in run.events if isinstance(e, Forward))
-            yield _Training(loss, loss.place, called, list(built))
+            yield _Training(loss, loss.place, called, list(built), [])
 
 
 def _roots(loss: Tensor) -> list[Value]:
@@ -148,9 +156,12 @@ def _parameters_left(loss: Tensor, optimizers: list[Value], events: list[Event])
 
 
 def _responsible(training: _Training) -> Optimizer | None:
-    """The optimizer that the backward is for: the one it reaches, else the only one there is."""
+    """The optimizer that the backward is for: the one it reaches, else the only one there is, or beside it."""
     steps = [o for o in training.steps if isinstance(o, Optimizer)]
     reached = [o for o in steps if any(relations.overlap(root, o) for root in training.loss.roots)]
     if reached:
         return reached[0]
-    return steps[0] if len(steps) == 1 else None
+    for only in (steps, training.near):
+        if len(only) == 1 and isinstance(only[0], Optimizer):
+            return only[0]
+    return None

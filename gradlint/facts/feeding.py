@@ -39,8 +39,8 @@ from gradlint.facts.values import Manager, Optimizer, Unknown, Value
 class _Gradients:
     """`kind` is unknown, empty, filled or wiped; `again` tells that an iteration ended since the backward.
 
-    `perhaps`: the backward is another optimizer's and may fill the gradients of this one too. `frozen`: all that the
-    optimizer holds is switched off for now.
+    `perhaps`: the backward is another optimizer's and may fill the gradients of this one too, or another optimizer has
+    stepped with them. `frozen`: all that the optimizer holds is switched off for now.
     """
 
     kind: str
@@ -98,10 +98,18 @@ class _Feeding(Machine):
             self.serves[id(event)] = unsure and any(relations.reaches(event, other) for other in self.others)
         return self.serves[id(event)]
 
+    def _used_by(self, other: Value, state: _Gradients) -> bool:
+        if state.kind != "filled" or state.backward is None:
+            return False
+        shared = relations.overlap(other, self.optimizer)
+        return shared is True or (shared is None and relations.reaches(state.backward, other) is True)
+
     def on(self, state: State, event: Event) -> State:
         assert isinstance(state, _Gradients)
         if isinstance(event, OptimizerStep) and event.optimizer is self.optimizer:
             self._eat(state, event)
+        elif isinstance(event, OptimizerStep):
+            return replace(state, perhaps=state.perhaps or self._used_by(event.optimizer, state))
         elif isinstance(event, Freeze) and self._is_whole(event.target):
             return replace(state, frozen=event.trainable is False)
         elif isinstance(event, Backward) and not state.frozen and self._reaches(event) is not False:

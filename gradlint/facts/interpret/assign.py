@@ -350,18 +350,36 @@ def _set(it: Interpreter, value: Value, place: Place) -> bool:
 
 
 def accumulated(it: Interpreter, node: code.Assign, value: Value) -> None:
-    """`total = total + loss` takes in what `total += loss` does."""
-    added = node.value
+    """`total = total + loss` takes in what `total += loss` does, and so does `mean = 0.9 * mean + 0.1 * loss`."""
     if not it.repeats or it.forwards:
-        return
-    if not isinstance(added, code.Binary) or added.op != "+" or not isinstance(value, Tensor) or not value.roots:
         return
     target = node.targets[0]
     text = expressions.text_of(target)
-    if text == "…" or not any(_reads(target, side) for side in (added.left, added.right)):
+    if text == "…" or not _adds_to(target, node.value):
         return
     old = expressions.evaluate(it, node.targets[0])
-    accumulate(it, text, value, old, "sum", it.place(node.at))
+    for new in options(value):
+        if isinstance(new, Tensor) and new.roots:
+            accumulate(it, text, new, old, "sum", it.place(node.at))
+            return
+
+
+def _adds_to(target: Expr, expr: Expr) -> bool:
+    """Whether an expression is what a target holds plus something more, on one of the ways it may go."""
+    if isinstance(expr, code.Conditional):
+        return _adds_to(target, expr.body) or _adds_to(target, expr.orelse)
+    if not isinstance(expr, code.Binary):
+        return False
+    if expr.op == "+" and any(_reads(target, part) or _scales(target, part) for part in (expr.left, expr.right)):
+        return True
+    return expr.op in ("*", "/") and _adds_to(target, expr.left)
+
+
+def _scales(target: Expr, expr: Expr) -> bool:
+    """Whether an expression is a multiple of what a target holds."""
+    if not isinstance(expr, code.Binary) or expr.op not in ("*", "/"):
+        return False
+    return _reads(target, expr.left) or (expr.op == "*" and _reads(target, expr.right))
 
 
 def _reads(target: Expr, expr: Expr) -> bool:
