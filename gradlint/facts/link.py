@@ -28,6 +28,8 @@ KEPT = 192
 RECURSION = 6000
 """Python frames allowed while a file is interpreted; deeper nesting is reported as an error of the file."""
 _ROOT_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git")
+_INSTALLATIONS = ("site-packages", "dist-packages")
+"""Folders in which packages lie side by side that have nothing to do with each other."""
 
 
 class Text(Protocol):
@@ -37,6 +39,13 @@ class Text(Protocol):
     def path(self) -> str: ...
     @property
     def text(self) -> str: ...
+
+
+def _installed_beside(importer: str, base: str, package: str) -> bool:
+    """Whether `package` is another one than the importer's in a folder of installed packages."""
+    if os.path.basename(os.path.abspath(base)) not in _INSTALLATIONS:
+        return False
+    return os.path.relpath(importer, base).partition(os.sep)[0] != package
 
 
 class Project:
@@ -140,6 +149,8 @@ class Project:
         else:
             bases = self._roots(folder)
         for base in bases:
+            if parts and not level and _installed_beside(importer, base, parts[0]):
+                continue
             target = os.path.join(base, *parts)
             if parts:
                 yield f"{target}.py"

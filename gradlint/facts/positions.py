@@ -23,7 +23,6 @@ class Lines:
 
     def __init__(self, text: str, lines: list[str]) -> None:
         self._ascii = text.isascii()
-        self._lines = [] if self._ascii else ast._splitlines_no_ff(text)  # type: ignore[attr-defined]
         self.text_lines = lines
 
     def span(self, node: ast.AST) -> Span:
@@ -43,7 +42,7 @@ class Lines:
         return (line, column, line, max(len(text.rstrip()) + 1, column + 1))
 
     def _characters(self, line: int, column: int) -> int:
-        text = self._lines[line - 1] if line <= len(self._lines) else ""
+        text = self.text_lines[line - 1] if line <= len(self.text_lines) else ""
         return column if text.isascii() else len(text.encode()[:column].decode(errors="replace"))
 
 

@@ -43,13 +43,20 @@ class _Finder(ast.NodeTransformer):
         self.found: list[ast.expr] = []
 
     def visit(self, node: ast.AST) -> ast.AST:
+        if _short(node):
+            return node
         if _long(node):
             assert isinstance(node, ast.expr)
             self.found.append(node)
             return ast.copy_location(ast.Constant(None), node)
-        if isinstance(node, ast.Constant):
-            return node
         return self.generic_visit(node)
+
+
+def _short(node: ast.AST) -> bool:
+    """Whether an expression has fewer characters than the shortest chain, in which each link takes two."""
+    if not isinstance(node, ast.expr) or node.end_lineno != node.lineno or node.end_col_offset is None:
+        return False
+    return node.end_col_offset - node.col_offset < 2 * CHAIN
 
 
 def _long(node: ast.AST) -> bool:
