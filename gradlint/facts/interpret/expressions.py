@@ -107,6 +107,8 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
         if key is None and base.items and not base.default:
             values = list(base.items.values())
             return values[0] if len(values) == 1 else merge(values)
+        if key is not None and (alike := _any_entry(base)) is not None:
+            return alike
         return (
             it.unknown(str(key), "attribute")
             if key is None
@@ -162,6 +164,16 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
     if isinstance(base, External):
         return base
     return it.unknown(last_name(text_of(expr.base)), "item")
+
+
+def _any_entry(mapping: Mapping) -> Tensor | None:
+    """The tensor that stands for all entries of a dict whose keys nobody knows, as `dict(model.named_parameters())`."""
+    if not mapping.open or not all(isinstance(key, str) and key.startswith("?") for key in mapping.items):
+        return None
+    values = list(mapping.items.values())
+    if len(values) != 1 or not isinstance(values[0], Tensor) or values[0].form is not None or not values[0].roots:
+        return None
+    return values[0]
 
 
 def _masks(key: Value) -> bool:

@@ -241,6 +241,8 @@ def _mapping(it: Interpreter, name: str, arguments: Arguments, keywords: Keyword
         for item in given.items:
             if isinstance(item, Collection) and len(item.items) == 2 and constant(item.items[0]) is not None:
                 made.items[constant(item.items[0])] = item.items[1]
+            elif isinstance(item, Collection) and len(item.items) == 2:
+                made.open, made.items[f"?{len(made.items)}"] = True, item.items[1]
             else:
                 made.open = True
         made.open = made.open or given.open
