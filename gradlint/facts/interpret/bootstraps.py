@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _REWARD = re.compile(r"^r$|^rs$|rew", re.IGNORECASE)
 _ADVANTAGE = re.compile(r"^adv|advantage|td_err|^delta", re.IGNORECASE)
-_TARGET = re.compile(r"target|_tgt|tgt_", re.IGNORECASE)
+_TARGET = re.compile(r"target|(^|_)targ(_|\d|$)|_tgt|tgt_|teacher|shadow|(^|_)ema(_|$)", re.IGNORECASE)
 
 
 def note(it: Interpreter, op: str, left: Value, right: Value, result: Tensor, place: Place) -> None:
