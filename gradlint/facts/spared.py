@@ -13,13 +13,15 @@ from gradlint.facts.events import (
     ModeSwitch,
     Rebind,
 )
-from gradlint.facts.values import Value
+from gradlint.facts.values import Unknown, Value
 
 
 def spared(event: Event, module: Value, events: list[Event]) -> bool:
     """Whether it is frozen, kept in eval mode, updated by hand, loaded, put in for another, or given to unseen code."""
     if isinstance(event, Freeze):
         if event.trainable is True or relations.overlap(event.target, module) is False:
+            return False
+        if isinstance(event.target, Unknown) and _seen_elsewhere(event, events):
             return False
         # Frozen while another network learns, and released again.
         return not any(isinstance(e, Freeze) and e.trainable is True and e.target is event.target for e in events)
@@ -34,6 +36,12 @@ def spared(event: Event, module: Value, events: list[Event]) -> bool:
     return isinstance(event, Escape) and any(
         relations.holds(value, module) or relations.within(module, value) for value in event.values
     )
+
+
+def _seen_elsewhere(event: Freeze, events: list[Event]) -> bool:
+    """Whether the file calls the function that freezes its argument, with a module that can be seen."""
+    same = (e.target for e in events if isinstance(e, Freeze) and e.place == event.place)
+    return any(not isinstance(target, Unknown) for target in same)
 
 
 def _trained(evaluated: ModeSwitch, events: list[Event]) -> bool:
