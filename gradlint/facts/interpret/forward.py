@@ -51,7 +51,7 @@ def run(
 
 def _carried(it: Interpreter, module: Value, given: list[Value], place: Place) -> bool:
     """Whether a module is given what an earlier iteration computed with its graph; kept as a fact."""
-    if not it.repeats or not it.carried or it.carrying:
+    if not it.repeats or not it.carried or it.carrying or it.recording is False:
         return False
     for state in tensors.parts(given):
         if isinstance(state, Tensor) and state.roots:
