@@ -13,6 +13,7 @@ from gradlint.errors import SourceError
 from gradlint.facts import code
 from gradlint.facts.build import build
 from gradlint.facts.outline import Outline
+from gradlint.facts.record import fields_of
 
 NAMES = st.sampled_from(["model", "loss", "x", "self", "opt"])
 ATOMS = st.one_of(NAMES, st.integers(-5, 99).map(str), st.sampled_from(["'a'", "None", "1.5", "f'{x}'", "'é'", "..."]))
@@ -39,9 +40,9 @@ EXPRESSIONS = st.recursive(ATOMS, _grow, max_leaves=14)
 def _nodes(node: object) -> list[object]:
     if isinstance(node, (list, tuple)):
         return [found for item in node for found in _nodes(item)]
-    if not hasattr(node, "__dataclass_fields__"):
+    if not hasattr(node, "__record__"):
         return []
-    children = [getattr(node, name) for name in node.__dataclass_fields__]
+    children = [getattr(node, name) for name in fields_of(type(node))]
     return [node, *(found for child in children for found in _nodes(child))]
 
 

@@ -8,13 +8,14 @@ sample, a convolution's first axis is the batch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from gradlint.facts import code, small_batches
 from gradlint.facts.interpret.expressions import text_of
 from gradlint.facts.loaders import training_loaders
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.record import record, replace
 from gradlint.facts.torch_names import ACTIVATIONS, ATTENTION, CONVOLUTIONS, FUNCTIONAL_ACTIVATIONS, RECURRENT
 from gradlint.facts.values import Choice, Collection, Constant, FunctionValue, Instance, Layer, Value, constant, integer
 
@@ -31,7 +32,7 @@ _KEEPS = frozenset({"contiguous", "float", "double", "half", "to", "cuda", "cpu"
 _MADE = frozenset({"zeros", "ones", "rand", "randn", "empty", "new_zeros", "new_ones", "new_empty"})
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Evidence:
     """What tells the meaning of an axis, as the code writes it."""
 
@@ -39,7 +40,7 @@ class Evidence:
     line: int
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Axis:
     """One axis, and what was seen of it."""
 
@@ -47,7 +48,7 @@ class Axis:
     time: Evidence | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Use:
     """A recurrent or attention layer applied to a tensor with these first two axes."""
 
@@ -56,7 +57,7 @@ class Use:
     second: Axis
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class _Tensor:
     """Its first three axes, None where unknown.
 
@@ -71,19 +72,19 @@ class _Tensor:
     single: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class _Shape:
     tensor: _Tensor
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class _Last:
     """The size of an axis, less one."""
 
     axis: Axis
 
 
-@dataclass(slots=True)
+@record
 class _Reader:
     """Reads one forward, statement by statement; branches count for what they do, not for what they leave behind."""
 

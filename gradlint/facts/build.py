@@ -77,7 +77,7 @@ def lower(run: Sequence[ast.stmt], split: list[str], lines: positions.Lines, pat
 
 
 def _small(body: Sequence[Any]) -> list[Any]:
-    return [small for line in body for small in (line.body if isinstance(line, cst.SimpleStatementLine) else (line,))]
+    return [small for line in body for small in (line.body if type(line) is cst.SimpleStatementLine else (line,))]
 
 
 def _before(node: ast.stmt, lines: positions.Lines) -> int:
@@ -103,7 +103,7 @@ class _Lowering:
         return method(self, node, twin) if method is not None else []
 
     def suite(self, body: Any, twins: Sequence[ast.stmt]) -> list[Stmt]:
-        if isinstance(body, cst.SimpleStatementSuite):
+        if type(body) is cst.SimpleStatementSuite:
             return self.block([cst.SimpleStatementLine(body=body.body)], twins)
         return self.block(body.body, twins)
 
@@ -194,7 +194,7 @@ class _Lowering:
         return code.Subscript(base, index, self.take())
 
     def slice(self, node: Any) -> Expr:
-        if isinstance(node, cst.Slice):
+        if type(node) is cst.Slice:
             return code.Slice(self.optional(node.lower), self.optional(node.upper), self.optional(node.step))
         value = self.expr(node.value)
         return code.Star(value) if node.star else value
@@ -226,7 +226,7 @@ class _Lowering:
         op = _OPERATORS[type(node.operator).__name__]
         parts: list[Any] = [node.right]
         left = node.left
-        while isinstance(left, cst.BooleanOperation) and type(left.operator) is type(node.operator):
+        while type(left) is cst.BooleanOperation and type(left.operator) is type(node.operator):
             parts.append(left.right)
             left = left.left
         parts.append(left)
@@ -241,14 +241,14 @@ class _Lowering:
         items: list[Expr] = []
         for element in node.elements:
             value = self.expr(element.value)
-            items.append(code.Star(value) if isinstance(element, cst.StarredElement) else value)
+            items.append(code.Star(value) if type(element) is cst.StarredElement else value)
         kind = type(node).__name__.lower()
         return code.Sequence(kind, items, self.take() if kind == "list" else None)
 
     def mapping(self, node: cst.Dict) -> Expr:
         items: list[tuple[Expr | None, Expr]] = []
         for element in node.elements:
-            key = self.expr(element.key) if isinstance(element, cst.DictElement) else None
+            key = self.expr(element.key) if type(element) is cst.DictElement else None
             items.append((key, self.expr(element.value)))
         return code.DictDisplay(items)
 
@@ -291,7 +291,7 @@ class _Lowering:
             return code.Parameter(param.name.value, default, annotation, star, keyword_only)
 
         result = [one(param, "", False) for param in (*node.posonly_params, *node.params)]
-        if isinstance(node.star_arg, cst.Param):
+        if type(node.star_arg) is cst.Param:
             result.append(one(node.star_arg, "*", False))
         result.extend(one(param, "", True) for param in node.kwonly_params)
         if node.star_kwarg is not None:

@@ -8,13 +8,14 @@ was kept.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 from typing import Any
+
+from gradlint.facts.record import fields_of, record
 
 Span = tuple[int, int, int, int]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Literal:
     """A constant: number, string, bool, None; `value` is Ellipsis-free and None for None."""
 
@@ -22,20 +23,20 @@ class Literal:
     at: Span | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Name:
     name: str
     at: Span | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Attribute:
     base: Expr
     name: str
     at: Span | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Argument:
     """One argument of a call: positional, `name=value`, `*value` (star "*") or `**value` (star "**"); `at` spans a
     keyword.
@@ -47,28 +48,28 @@ class Argument:
     at: Span | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Call:
     func: Expr
     arguments: list[Argument]
     at: Span | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Subscript:
     base: Expr
     index: list[Expr]
     at: Span | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Slice:
     lower: Expr | None
     upper: Expr | None
     step: Expr | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Binary:
     op: str
     left: Expr
@@ -76,19 +77,19 @@ class Binary:
     at: Span | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Unary:
     op: str
     value: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Compare:
     left: Expr
     rest: list[tuple[str, Expr]]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Logic:
     """`and` / `or` over its values."""
 
@@ -96,14 +97,14 @@ class Logic:
     values: list[Expr]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Conditional:
     test: Expr
     body: Expr
     orelse: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Sequence:
     """A tuple, list or set display; `kind` says which."""
 
@@ -112,26 +113,26 @@ class Sequence:
     at: Span | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Star:
     value: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class DictDisplay:
     """Items of a dict display; a None key is `**value`."""
 
     items: list[tuple[Expr | None, Expr]]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Generator:
     target: Expr
     iterable: Expr
     conditions: list[Expr]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Comprehension:
     """`kind` is list, set, generator or dict (then `key` is set)."""
 
@@ -142,20 +143,20 @@ class Comprehension:
     at: Span | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Lambda:
     parameters: list[Parameter]
     body: Expr
     at: Span | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Walrus:
     name: str
     value: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Other:
     """An expression whose value is not modelled; its parts are still evaluated for their effects."""
 
@@ -169,7 +170,7 @@ Expr = (
 )  # fmt: skip
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Parameter:
     """`star` is "" , "*" or "**"; `kind` is "plain", "keyword" (keyword-only)."""
 
@@ -180,20 +181,20 @@ class Parameter:
     keyword_only: bool
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Evaluate:
     value: Expr
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Assign:
     targets: list[Expr]
     value: Expr
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Annotated:
     target: Expr
     annotation: Expr
@@ -201,7 +202,7 @@ class Annotated:
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Augmented:
     target: Expr
     op: str
@@ -209,7 +210,7 @@ class Augmented:
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class If:
     test: Expr
     body: list[Stmt]
@@ -217,7 +218,7 @@ class If:
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class For:
     target: Expr
     iterable: Expr
@@ -226,7 +227,7 @@ class For:
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class While:
     test: Expr
     body: list[Stmt]
@@ -234,14 +235,14 @@ class While:
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class With:
     items: list[tuple[Expr, Expr | None]]
     body: list[Stmt]
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Try:
     body: list[Stmt]
     handlers: list[list[Stmt]]
@@ -250,14 +251,14 @@ class Try:
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Match:
     subject: Expr
     cases: list[list[Stmt]]
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Function:
     name: str
     parameters: list[Parameter]
@@ -266,7 +267,7 @@ class Function:
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Class:
     name: str
     bases: list[Expr]
@@ -276,13 +277,13 @@ class Class:
     metaclass: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Return:
     value: Expr | None
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Jump:
     """`break`, `continue` or `raise`; a raise keeps the expression for its effects."""
 
@@ -291,19 +292,19 @@ class Jump:
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Delete:
     targets: list[Expr]
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Assert:
     test: Expr
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Import:
     """`import a.b as c`: `names` holds (dotted name, bound name or None)."""
 
@@ -311,7 +312,7 @@ class Import:
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class ImportFrom:
     """`from ..a import b as c`: `level` counts the dots; a name `*` imports everything; `spans` are of the `b`s."""
 
@@ -322,7 +323,7 @@ class ImportFrom:
     spans: list[Span]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Scoped:
     """`global` / `nonlocal`."""
 
@@ -337,7 +338,7 @@ Stmt = (
 )  # fmt: skip
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Program:
     """One file, lowered: its top-level statements in order."""
 
@@ -352,7 +353,7 @@ _NODES: tuple[type, ...] = (
     Scoped, Program,
 )  # fmt: skip
 _INDEX = {cls: index for index, cls in enumerate(_NODES)}
-_FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in _NODES}
+_FIELDS = {cls: fields_of(cls) for cls in _NODES}
 
 
 _PLAIN = frozenset({"at", "name", "op", "kind", "star", "level", "module", "names", "keyword_only", "path"})

@@ -6,12 +6,13 @@ stands, only in which order it happens on which path.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from gradlint.facts.record import record
 from gradlint.facts.values import Context, Optimizer, Place, Scaler, Tensor, Value
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Event:
     """Base: where it happens and in which function."""
 
@@ -19,7 +20,7 @@ class Event:
     function: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Forward(Event):
     """A module (seen or assumed) is called outside any other module's forward."""
 
@@ -28,7 +29,7 @@ class Forward(Event):
     recording: bool | None = True
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Backward(Event):
     """Gradients are accumulated into what `loss` hangs on; `via` is the scaler or framework object, if one does it.
 
@@ -48,7 +49,7 @@ class Backward(Event):
         return self.loss if isinstance(self.loss, Tensor) else None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class ZeroGrad(Event):
     """Gradients of an optimizer, a module or some parameters are cleared; `in_place`: own code fills the tensor with
     zeros.
@@ -58,7 +59,7 @@ class ZeroGrad(Event):
     in_place: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class OptimizerStep(Event):
     """`via` is the scaler or framework that steps it; `closure` was passed to step and gave back `returned`."""
 
@@ -68,13 +69,13 @@ class OptimizerStep(Event):
     returned: Value | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class SchedulerStep(Event):
     scheduler: Value
     metric: Value | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class ClipGrad(Event):
     """`kind` is norm, value or own (a hook on a gradient); `callee` is what does it, as the code writes it."""
 
@@ -84,18 +85,18 @@ class ClipGrad(Event):
     callee: str = "clip_grad_norm_"
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Unscale(Event):
     scaler: Value
     optimizer: Value
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class ScalerUpdate(Event):
     scaler: Value
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class ModeSwitch(Event):
     """`training` is True, False or None where the argument is unknown."""
 
@@ -103,7 +104,7 @@ class ModeSwitch(Event):
     training: bool | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Freeze(Event):
     """`requires_grad` of a module's parameters, or of some tensor, is switched; `trainable` is None where the value is
     unknown.
@@ -113,7 +114,7 @@ class Freeze(Event):
     trainable: bool | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class GradEdit(Event):
     """`p.grad` is written by own code: scaled, noised, or replaced (`fresh`) by something made without it."""
 
@@ -121,7 +122,7 @@ class GradEdit(Event):
     fresh: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class ManualUpdate(Event):
     """Parameters are changed without an optimizer: `p.data -= lr * p.grad`.
 
@@ -134,14 +135,14 @@ class ManualUpdate(Event):
     rebinds: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Construct(Event):
     """An optimizer, scheduler, scaler or module is built here."""
 
     value: Value
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Exhaust(Event):
     """An iterator over parameters that has a name is read to its end; `by` is what reads it."""
 
@@ -149,7 +150,7 @@ class Exhaust(Event):
     by: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Rebind(Event):
     """A module is replaced: `model.fc = …`, `model = …`; `old` is what stood there."""
 
@@ -159,7 +160,7 @@ class Rebind(Event):
     new: Value
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class TakeSnapshot(Event):
     """`name` now holds `module.state_dict()`; `copied` if the tensors were copied."""
 
@@ -169,7 +170,7 @@ class TakeSnapshot(Event):
     snapshot: Value
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class LoadSnapshot(Event):
     """`module.load_state_dict(state)`."""
 
@@ -177,14 +178,14 @@ class LoadSnapshot(Event):
     state: Value
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class SaveSnapshot(Event):
     """`torch.save(state, path)` of something that holds a state dict."""
 
     state: Value
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Accumulate(Event):
     """A name or container takes in a tensor: `total += loss`, `losses.append(loss)`.
 
@@ -199,7 +200,7 @@ class Accumulate(Event):
     within: str = "loop"
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Escape(Event):
     """A callee that cannot be seen takes these values; anything may happen to them."""
 
@@ -207,7 +208,7 @@ class Escape(Event):
     callee: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Condition:
     """What a branch depends on. Equal `key` means the same test of the same values.
 
@@ -231,7 +232,7 @@ ONE_OF_SEVERAL = "one of several"
 """The text of the condition under which a name stands for one of the values that are called there."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Branch:
     """Exclusive arms; `arms[0]` is taken where the condition holds, a missing else is an empty arm."""
 
@@ -240,7 +241,7 @@ class Branch:
     place: Place
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Repeat:
     """A loop body that runs zero or more times; `over` is what it loops over, `hint` how the code writes that, `target`
     what it binds each time.
@@ -255,7 +256,7 @@ class Repeat:
     target: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Within:
     """A body under a context manager: no_grad, autocast, accumulate …"""
 
@@ -264,7 +265,7 @@ class Within:
     place: Place
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Call:
     """The body of a local function, inlined; `return` inside leaves it."""
 
@@ -273,7 +274,7 @@ class Call:
     place: Place
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Exit:
     """`return`, `break`, `continue` or `raise`."""
 
@@ -284,7 +285,7 @@ class Exit:
 Node = Event | Branch | Repeat | Within | Call | Exit
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Run:
     """One way into the code: the script itself, or a function or method nobody visibly calls, and what that returns."""
 

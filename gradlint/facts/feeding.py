@@ -31,6 +31,7 @@ from gradlint.facts.events import (
 )  # fmt: skip
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
+from gradlint.facts.record import record
 from gradlint.facts.training_step import repeated
 from gradlint.facts.values import Manager, Optimizer, Unknown, Value
 
@@ -51,7 +52,7 @@ class _Gradients:
     frozen: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Meal:
     """All that one step finds, over every path to it.
 

@@ -7,9 +7,10 @@ approached but never taken; `known` is False where nothing is known, which is no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import exp, inf, isinf, log
 from typing import TYPE_CHECKING, NamedTuple
+
+from gradlint.facts.record import record
 
 if TYPE_CHECKING:
     from gradlint.facts.values import Place, Value
@@ -57,7 +58,7 @@ BIT = Interval(0.0, 1.0)
 COSINE = Interval(-1.0, 1.0)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Formula:
     """One step of a computation: `op` of `inputs`; `leaf` for what is not computed from anything seen.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gradlint.facts import outputs
 from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.record import record
 from gradlint.facts.torch_names import RECURRENT
 from gradlint.facts.values import (
     Constant,
@@ -28,7 +28,7 @@ OPERATIONS = 4000
 _SAME_FOR_ALL = frozenset({"norm", "dropout", "pool", "reshape", "bias", "shift", "scale"})
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class HiddenWeight:
     """A weight between two others, or a recurrent one. `starts` are the initialisers that set it; `units` its rows;
     `owner` is the layer, or the parameter itself.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gradlint.facts.activations import SATURATING
 from gradlint.facts.ops import WIDTH_IF_UNKNOWN, Activation, Init, Op, Weight
+from gradlint.facts.record import replace
 from gradlint.facts.values import UNKNOWN_START, Constant, Initialiser, Layer, Tensor, Value, constant, number, started
 
 
@@ -34,7 +34,7 @@ def init_of(found: Initialiser | None, default: Init | None = None) -> Init:
         if key not in order or item is None or isinstance(item, bool):
             return default or UNKNOWN
         known[key] = item
-    init = replace(Init(name), **known)  # type: ignore[arg-type]
+    init = replace(Init(name), **known)
     if name == "uniform":
         init = replace(
             init, low=init.low if init.low is not None else 0.0, high=init.high if init.high is not None else 1.0

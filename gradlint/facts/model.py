@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gradlint.facts import code
 from gradlint.facts.code import Span
 from gradlint.facts.events import Run
 from gradlint.facts.formulas import Formula
+from gradlint.facts.record import record
 from gradlint.facts.shapes import Shape
 from gradlint.facts.values import (
     ClassValue,
@@ -25,7 +26,7 @@ from gradlint.facts.values import (
 )
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class CallFact:
     """One call of an installed function or class, with its values.
 
@@ -56,7 +57,7 @@ class CallFact:
         return self.arguments[position] if position < len(self.arguments) else None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Recurrence:
     """A recurrent layer of torch applied: `length` steps (None: unseen), `fed` with a state of its own, in loops with
     their rounds.
@@ -70,7 +71,7 @@ class Recurrence:
     place: Place
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Bypass:
     """A call of what a DistributedDataParallel wraps, not of the wrapper, that ran the network."""
 
@@ -80,7 +81,7 @@ class Bypass:
     result: Value
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class ImportedName:
     """`from package import name as bound` of an installed package; `name` is canonical, `place` of the name alone."""
 
@@ -89,7 +90,7 @@ class ImportedName:
     place: Place
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class LossCall:
     """A loss function applied: `kind` is its class name (`CrossEntropyLoss`, also for `F.cross_entropy`)."""
 
@@ -104,7 +105,7 @@ class LossCall:
     recording: bool | None = True
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Calculation:
     """A step whose derivative or value is infinite somewhere: a logarithm, a root, a quotient, `torch.where`.
 
@@ -121,7 +122,7 @@ class Calculation:
     results: list[Value] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Broadcast:
     """A column (N, 1) and a row (N,) in one operation: their difference where a network computed one of them, or their
     sum, difference or product where no gradient flows.
@@ -134,7 +135,7 @@ class Broadcast:
     place: Place
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class HalfConstant:
     """A number beyond the range of float16 that meets a float16 tensor: `operation` is `masked_fill`, `+`, `clamp` …"""
 
@@ -144,7 +145,7 @@ class HalfConstant:
     function: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class AttributeWrite:
     """`owner.name = value`, written at `target`; in a module's own methods `ready` tells whether `super().__init__()`
     has run.
@@ -160,7 +161,7 @@ class AttributeWrite:
     target: Span | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class CarriedState:
     """`module` is called with something that an earlier iteration of `loops` computed, its graph still attached."""
 
@@ -170,7 +171,7 @@ class CarriedState:
     loops: tuple[int, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class InPlace:
     """`operation` changes the output of `producer` in place while autograd records; its backward needs that output."""
 
@@ -180,7 +181,7 @@ class InPlace:
     place: Place
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Bootstrap:
     """A value estimate on the target side: `kind` is target (reward + estimate), advantage (log-probability *
     advantage) or alias (`target_net = q_net`); `other` is the log-probability or the module that got a second name.
@@ -193,7 +194,7 @@ class Bootstrap:
     place: Place
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class BareExpression:
     """An expression statement that calls nothing: `optimizer.zero_grad`."""
 
@@ -204,7 +205,7 @@ class BareExpression:
     function: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class RepeatedInstance:
     """`[layer] * n`: one module, n times; for `[norm, layer] * n` one fact for each module.
 
@@ -217,7 +218,7 @@ class RepeatedInstance:
     text: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class ModuleDef:
     """A local `nn.Module` class, its example instance, and what its forward does to its input.
 
@@ -233,7 +234,7 @@ class ModuleDef:
     mentions: frozenset[str] = frozenset()
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Stack:
     """A run of operations in forward order, for `signal`; `owner` is the module whose forward it is."""
 
@@ -242,7 +243,7 @@ class Stack:
     last: Operation
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class FunctionFact:
     """A function or method of the project that was run, by qualified name.
 
@@ -258,7 +259,7 @@ class FunctionFact:
     owner: ClassValue | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class TrainingFacts:
     """What the model believes about one file. Lists are in the order in which things happen.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from gradlint.facts.activations import density
+from gradlint.facts.record import record
 
 WIDTH_IF_UNKNOWN = 1024
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Init:
     """An initialiser by its `torch.nn.init` name without the underscore, or `default` for the layer's own.
 
@@ -75,7 +75,7 @@ _WIDTH_SCALED = frozenset(
 DEFAULT = Init()
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Weight:
     """A layer with a weight matrix or kernel.
 
@@ -95,7 +95,7 @@ class Weight:
     name: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Activation:
     """An element-wise activation by its lower-case functional name.
 
@@ -107,7 +107,7 @@ class Activation:
     name: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Norm:
     """kind: batch, layer, rms, group or instance. gamma: its scale. batch: samples that share statistics, if known."""
 
@@ -117,7 +117,7 @@ class Norm:
     name: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Dropout:
     """p: probability of zeroing, at training time."""
 
@@ -125,7 +125,7 @@ class Dropout:
     name: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Pool:
     """kind: avg or max, not overlapping. taps: elements pooled into one (4 for 2x2), None if unknown."""
 
@@ -134,7 +134,7 @@ class Pool:
     name: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Attention:
     """Self-attention with torch's default initialisation over `tokens` independent positions."""
 
@@ -142,7 +142,7 @@ class Attention:
     name: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Recurrent:
     """kind: rnn_tanh, rnn_relu, lstm or gru.
 
@@ -159,14 +159,14 @@ class Recurrent:
     name: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Opaque:
     """An op that nothing is known of: gains across it are unknown."""
 
     name: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Residual:
     """Adds the input of op number `start` (through `shortcut`, if any) to the output of the op before this one."""
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from itertools import islice
 
 from gradlint.facts.events import Branch, Call, Condition, Event, Exit, Node, Repeat, Within
+from gradlint.facts.record import record, replace
 
 STATES = 192
 """Paths kept apart at one point; beyond, what branches assumed is forgotten, and if that is not enough some paths are
@@ -30,7 +31,7 @@ Paths = dict[State, set[int]]
 """States, each with what the paths to it assumed: a set of bits, one for each side of a condition."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Judgement:
     """What was reported about one origin, and where."""
 
@@ -131,7 +132,7 @@ def _pruned(nodes: list[Node], watches: tuple[type[Event], ...]) -> list[tuple[N
 _EVENT = frozenset({"event"})
 
 
-@dataclass(slots=True)
+@record
 class _Outcome:
     paths: Paths
     exits: dict[str, Paths] = field(default_factory=dict)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gradlint.facts.events import Escape
 from gradlint.facts.interpret import modules, tensors
 from gradlint.facts.model import CallFact, TrainingFacts
+from gradlint.facts.record import record
 from gradlint.facts.roles import role
 from gradlint.facts.torch_names import ATTENTION, CONVOLUTIONS, EMBEDDINGS, LINEAR, RECURRENT
 from gradlint.facts.values import (
@@ -55,7 +55,7 @@ _DEPTH = re.compile(r"(?:resnet|vgg|densenet|resnext)(\d+)")
 """Depth in the names of torchvision's models."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Rate:
     """A learning rate that something trains with, where it is set and by what.
 

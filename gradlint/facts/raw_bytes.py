@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gradlint.facts import code
@@ -16,6 +16,7 @@ from gradlint.facts.events import Forward
 from gradlint.facts.interpret import modules
 from gradlint.facts.interpret.expressions import text_of
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.record import record
 from gradlint.facts.torch_names import CONVOLUTIONS, LINEAR, canonical
 from gradlint.facts.values import FunctionValue, Instance, Layer, Place, Value
 
@@ -43,7 +44,7 @@ _NORMALISES = re.compile(
 )
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Cast:
     """Bytes made floats: as the code writes it, whether something may scale them, what they reach."""
 
@@ -53,7 +54,7 @@ class Cast:
     reaches: str = ""
 
 
-@dataclass(slots=True)
+@record
 class _Reader:
     """What the names of one function hold: `bytes`, `picture`, `set`, `loader`, or a Cast."""
 

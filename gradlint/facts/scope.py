@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from gradlint.facts.record import record
 from gradlint.facts.values import Constant, Value, merge
 
 Store = dict[str, Value]
 MISSING: Any = object()
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Scope:
     """A module's, class's or call's names.
 

@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from gradlint.facts.activations import covariance, gain_of, moments
 from gradlint.facts.ops import (
@@ -46,11 +45,12 @@ from gradlint.facts.ops import (
     Residual,
     Weight,
 )
+from gradlint.facts.record import record, replace
 
 _LN10 = math.log(10.0)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class LayerProfile:
     """What is predicted of one op.
 
@@ -77,7 +77,7 @@ class LayerProfile:
         return None if self.decades is None else _power(self.decades)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Profile:
     """The prediction for a whole stack; `layers` has one entry an op, in forward order."""
 
@@ -212,7 +212,7 @@ def cross_entropy_start(classes: int) -> tuple[float, float]:
     return math.log(classes), 1.0 - 1.0 / classes
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class _State:
     """q: second moment. mean: mean over the units. shared: covariance between two samples (what a batch mean holds)."""
 

@@ -15,7 +15,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from gradlint.facts import magnitudes, signal
@@ -26,6 +25,7 @@ from gradlint.facts.interpret import modules
 from gradlint.facts.layer_ops import matrix_of, op_of
 from gradlint.facts.model import Stack, TrainingFacts
 from gradlint.facts.ops import Activation, Norm, Op, Pool, Residual, Weight
+from gradlint.facts.record import record, replace
 from gradlint.facts.values import (
     FunctionValue,
     Initialiser,
@@ -47,7 +47,7 @@ OPERATIONS = 4000
 """Operations of one forward that are looked at."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Run:
     """One run: `layers[i]` is what the weight number i of `ops` came from (a Layer, or the own parameter's Tensor)."""
 
@@ -88,7 +88,7 @@ class Run:
         return [initialiser_of(layer) for layer in self.layers]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Diagnosis:
     """What is wrong with a run, if its decades reach the limit of the rule: one kind a run.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradlint.facts.code import Span
 from gradlint.facts.formulas import Formula, joined
+from gradlint.facts.record import record
 from gradlint.facts.shapes import Shape
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ class Place(NamedTuple):
     at: Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Value:
     """Base of everything a name can stand for."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Unknown(Value):
     """Something the model cannot see: a parameter nobody passes, the result of an unknown call.
 
@@ -50,7 +51,7 @@ class Unknown(Value):
     shape: Shape | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Constant(Value):
     """A number, string, bool or None.
 
@@ -65,14 +66,14 @@ class Constant(Value):
 NONE = Constant(None)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class External(Value):
     """A name of an installed package, by its canonical qualified name: `torch.optim.Adam`."""
 
     name: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class FunctionValue(Value):
     """A function, method or lambda of the project; `receiver` is bound as the first argument."""
 
@@ -86,7 +87,7 @@ class FunctionValue(Value):
         return getattr(self.node, "name", "<lambda>")
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class ClassValue(Value):
     """A class of the project with its bases (ClassValue, External or Unknown)."""
 
@@ -155,7 +156,7 @@ def _linear(lists: list[list[Value]]) -> Iterator[Value]:
         lists = [[value for value in order if key(value) != key(chosen)] for order in lists]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Instance(Value):
     """An object of a local class; `kind` is module, lightning, function (autograd), dataset, optimizer … or object."""
 
@@ -186,7 +187,7 @@ class Instance(Value):
         return [self.attributes[name] for name in names] if all(name in self.attributes for name in names) else None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Layer(Value):
     """A module of an installed package: `torch.nn.Linear(784, 10)`; containers keep their children.
 
@@ -219,7 +220,7 @@ class Layer(Value):
         return self.arguments[position] if position < len(self.arguments) else None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Initialiser(Value):
     """How a weight was set: `torch.nn.init.xavier_uniform_` with its arguments."""
 
@@ -241,7 +242,7 @@ def started(store: dict[str, Value], name: str) -> Initialiser | None:
     return value if isinstance(value, Initialiser) else UNKNOWN_START
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Parameters(Value):
     """`model.parameters()` and what was made of it.
 
@@ -259,7 +260,7 @@ class Parameters(Value):
     filtered: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Optimizer(Value):
     """A torch optimizer, or one of the project (`known` is False); `closure` where its `step` cannot do without one.
 
@@ -283,7 +284,7 @@ class Optimizer(Value):
         return self.kind.rpartition(".")[2].rpartition(":")[2]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Scheduler(Value):
     kind: str
     optimizer: Value | None
@@ -296,14 +297,14 @@ class Scheduler(Value):
         return self.kind.rpartition(".")[2]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Scaler(Value):
     kind: str
     enabled: Value | None
     place: Place
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Manager(Value):
     """An object of a framework that takes over steps: Accelerator, Fabric, DeepSpeed engine, Trainer."""
 
@@ -313,7 +314,7 @@ class Manager(Value):
     place: Place
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Loader(Value):
     """A DataLoader; `split` is train, test or empty, judged by the names around it."""
 
@@ -342,7 +343,7 @@ class Form(NamedTuple):
     dim: int | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Operation:
     """One step of the computation that made a tensor; `branch` is the other summand of a residual."""
 
@@ -354,7 +355,7 @@ class Operation:
     depth: int = 0
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Tensor(Value):
     """A tensor and how it hangs on parameters.
 
@@ -397,14 +398,14 @@ class Tensor(Value):
         return not self.roots and not self.mystery and bool(self.cuts)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Gradient(Value):
     """`p.grad` of some parameters."""
 
     owner: Value
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Snapshot(Value):
     """`model.state_dict()`: `copied` once it was cloned or deep-copied."""
 
@@ -413,7 +414,7 @@ class Snapshot(Value):
     copied: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Collection(Value):
     """A list, tuple or set; `open` if more may be in it than `items` tells."""
 
@@ -424,7 +425,7 @@ class Collection(Value):
     element: Value | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Mapping(Value):
     """A dict (or namespace) with constant keys; `open` if it may hold more."""
 
@@ -433,7 +434,7 @@ class Mapping(Value):
     default: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Partial(Value):
     """`functools.partial(func, ...)`."""
 
@@ -442,7 +443,7 @@ class Partial(Value):
     keywords: dict[str, Value]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Method(Value):
     """A method of a value that is not a local object: `optimizer.step`, not yet called."""
 
@@ -450,7 +451,7 @@ class Method(Value):
     name: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Context(Value):
     """A context manager with meaning: no_grad, enable_grad, set_grad_enabled, autocast, accumulate, scale_loss."""
 
@@ -460,7 +461,7 @@ class Context(Value):
     dtype: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Steps(Value):
     """`range(n)`, `enumerate(x)`, `zip(...)`: something to loop over that is described by what it was made of."""
 
@@ -468,14 +469,14 @@ class Steps(Value):
     arguments: list[Value]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class LocalModule(Value):
     """A module of the project, imported as a whole."""
 
     scope: Scope
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Super(Value):
     """`super()` in a method of `owner`, bound to `receiver`."""
 
@@ -483,7 +484,7 @@ class Super(Value):
     receiver: Value
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Choice(Value):
     """One of several values, depending on a branch."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from gradlint.facts.record import record
 from gradlint.facts.scope import Scope
 from gradlint.facts.values import ClassValue, Value
 
 
-@dataclass(slots=True)
+@record
 class Frame:
     """One local call (or the module itself) being run."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from gradlint.facts.record import record
 from gradlint.facts.values import Place, Value
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ Handler = Callable[["Interpreter", str, Arguments, Keywords, Place], Value]
 R = TypeVar("R", bound=Value, covariant=True)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class MethodCall(Generic[R]):
     """`receiver.name(*arguments, **keywords)`; `hint` is the callee as written, `discarded` an unused result."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
 from gradlint.facts.code import Span
+from gradlint.facts.record import replace
 from gradlint.facts.torch_names import (
     BATCH_NORMED,
     CONVOLUTIONS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradlint.facts.events import (
@@ -17,6 +16,7 @@ from gradlint.facts.events import (
 )
 from gradlint.facts.interpret import calls, tensors
 from gradlint.facts.interpret.method_call import Arguments, Keywords, MethodCall, argument
+from gradlint.facts.record import replace
 from gradlint.facts.roles import interesting, last_name
 from gradlint.facts.values import (
     Choice,
