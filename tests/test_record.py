@@ -21,7 +21,7 @@ class Base:
 class Kind(Base):
     name: str
     items: list[int] = field(default_factory=list)
-    limit: float | None = None
+    value: float | None = None
     _seen: list[int] = field(default_factory=list, init=False)
     count: int = field(default=3, init=False)
 
@@ -39,7 +39,7 @@ class TwinBase:
 class Twin(TwinBase):
     name: str
     items: list[int] = field(default_factory=list)
-    limit: float | None = None
+    value: float | None = None
     _seen: list[int] = field(default_factory=list, init=False)
     count: int = field(default=3, init=False)
 
@@ -59,7 +59,7 @@ def test_constructor_takes_what_the_dataclass_takes() -> None:
     given = [1, 2]
     for made, twin in (
         (Kind(1, "a"), Twin(1, "a")),
-        (Kind(1, name="a", limit=2.0), Twin(1, name="a", limit=2.0)),
+        (Kind(1, name="a", value=2.0), Twin(1, name="a", value=2.0)),
         (Kind(1, "a", given), Twin(1, "a", given)),
     ):
         assert contents(made) == contents(twin)
@@ -81,7 +81,7 @@ def test_two_records_are_the_same_only_if_they_are_one() -> None:
 def test_a_replaced_field_is_new_and_the_others_are_kept() -> None:
     made = Kind(1, "a", [1])
     made._seen.append(5)
-    other = replace(made, limit=1.0)
-    assert (other.place, other.name, other.limit, other._seen) == (1, "a", 1.0, [])
+    other = replace(made, value=1.0)
+    assert (other.place, other.name, other.value, other._seen) == (1, "a", 1.0, [])
     assert other.items is made.items
-    assert made.limit is None
+    assert made.value is None

@@ -62,7 +62,7 @@ def fields_of(cls: type) -> tuple[str, ...]:
     return tuple(cls.__record__)  # type: ignore[attr-defined]
 
 
-def replace(value: T, **changes: Any) -> T:
+def replace(value: T, /, **changes: Any) -> T:
     """A copy of a record with some fields changed."""
     fields = type(value).__record__.items()  # type: ignore[attr-defined]
     given = {name: getattr(value, name) for name, default in fields if getattr(default, "init", True)}
