@@ -76,6 +76,16 @@ def lower(run: Sequence[ast.stmt], split: list[str], lines: positions.Lines, pat
     return [lowering.one(node, twin) for node, twin in zip(statements, run, strict=True)]
 
 
+def imported(node: ast.Import | ast.ImportFrom, lines: positions.Lines) -> Stmt:
+    """An import, of which `ast` tells everything."""
+    names = [(alias.name, alias.asname) for alias in node.names]
+    if isinstance(node, ast.Import):
+        return code.Import(names, lines.span(node))
+    starts = [lines.span(alias)[:2] for alias in node.names]
+    spans = [(line, column, line, column + len(name)) for (line, column), (name, _) in zip(starts, names, strict=True)]
+    return code.ImportFrom(node.module or "", node.level, names, lines.span(node), spans)
+
+
 def _small(body: Sequence[Any]) -> list[Any]:
     return [small for line in body for small in (line.body if type(line) is cst.SimpleStatementLine else (line,))]
 
@@ -423,17 +433,8 @@ class _Lowering:
         test = self.header(twin, lambda: (self.expr(node.test), self.optional(node.msg)))[0]
         return [code.Assert(test, self._lines.span(twin))]
 
-    def bring(self, node: cst.Import, twin: Any) -> list[Stmt]:
-        return [code.Import([(alias.name, alias.asname) for alias in twin.names], self._lines.span(twin))]
-
-    def bring_from(self, node: cst.ImportFrom, twin: Any) -> list[Stmt]:
-        names = [(alias.name, alias.asname) for alias in twin.names]
-        spans = [self._imported(alias) for alias in twin.names]
-        return [code.ImportFrom(twin.module or "", twin.level, names, self._lines.span(twin), spans)]
-
-    def _imported(self, alias: ast.alias) -> Span:
-        line, column, _, _ = self._lines.span(alias)
-        return (line, column, line, column + len(alias.name))
+    def bring(self, node: Any, twin: Any) -> list[Stmt]:
+        return [imported(twin, self._lines)]
 
     def scoped(self, node: Any, twin: Any) -> list[Stmt]:
         return [code.Scoped(type(node).__name__.lower(), list(twin.names), self._lines.span(twin))]
@@ -492,6 +493,6 @@ _STATEMENTS: dict[type, Callable[[_Lowering, Any, Any], list[Stmt]]] = {
     cst.With: _Lowering.within, cst.Try: _Lowering.attempt, cst.TryStar: _Lowering.attempt, cst.Match: _Lowering.match,
     cst.FunctionDef: _Lowering.define, cst.ClassDef: _Lowering.define_class, cst.Return: _Lowering.give_back,
     cst.Break: _Lowering.jump, cst.Continue: _Lowering.jump, cst.Raise: _Lowering.jump, cst.Del: _Lowering.delete,
-    cst.Assert: _Lowering.check, cst.Import: _Lowering.bring, cst.ImportFrom: _Lowering.bring_from,
+    cst.Assert: _Lowering.check, cst.Import: _Lowering.bring, cst.ImportFrom: _Lowering.bring,
     cst.Global: _Lowering.scoped, cst.Nonlocal: _Lowering.scoped,
 }  # fmt: skip

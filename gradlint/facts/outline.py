@@ -7,7 +7,7 @@ from __future__ import annotations
 import ast
 
 from gradlint.facts import code, positions
-from gradlint.facts.build import first_line, lower, parse, split_lines
+from gradlint.facts.build import first_line, imported, lower, parse, split_lines
 from gradlint.facts.code import Stmt
 from gradlint.facts.relevance import relevant
 from gradlint.facts.shrink import shrink
@@ -32,6 +32,7 @@ class Outline:
         """Every statement that can matter, in order; neighbours are parsed together."""
         if self._program is None:
             wanted = relevant(self._tree, self._split)
+            self._take_imports(wanted)
             for run in self._runs([i for i in wanted if i not in self._lowered]):
                 nodes = [self._tree.body[index] for index in run]
                 self._lowered.update(zip(run, lower(nodes, self._split, self._lines, self.path), strict=True))
@@ -42,9 +43,16 @@ class Outline:
 
     def statement(self, index: int) -> list[Stmt]:
         """One top-level statement; neighbours on the same line come with it."""
+        self._take_imports([index])
         if index not in self._lowered:
             self._lowered[index] = lower([self._tree.body[index]], self._split, self._lines, self.path)[0]
         return self._lowered[index]
+
+    def _take_imports(self, indices: list[int]) -> None:
+        for index in indices:
+            node = self._tree.body[index]
+            if isinstance(node, (ast.Import, ast.ImportFrom)) and index not in self._lowered:
+                self._lowered[index] = [imported(node, self._lines)]
 
     def _binders(self) -> dict[str, list[int]]:
         """Which statements bind each name, or change its value by a method call."""
