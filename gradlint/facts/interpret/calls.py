@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradlint.facts import code
 from gradlint.facts.code import Expr, Span
@@ -153,11 +153,10 @@ def _arguments(it: Interpreter, expr: code.Call) -> tuple[list[Value], dict[str,
             else:
                 positional.append(value if isinstance(value, Collection) else Collection("tuple", [value], open=True))
         elif argument.star == "**":
-            if isinstance(value, Mapping):
-                keywords.update({str(key): item for key, item in value.items.items()})
-                if value.open:
-                    keywords["**"] = value
-            else:
+            given = _either_mapping(value)
+            if given is not None:
+                keywords.update({str(key): item for key, item in given.items.items()})
+            if given is None or given.open:
                 keywords["**"] = value
         elif argument.name is not None:
             keywords[argument.name] = value
@@ -165,6 +164,22 @@ def _arguments(it: Interpreter, expr: code.Call) -> tuple[list[Value], dict[str,
             positional.append(value)
     it.called = expr
     return positional, keywords
+
+
+def _either_mapping(value: Value) -> Mapping | None:
+    """The one dict that stands for a dict, or for several of which one is taken: what not all have is unknown."""
+    if isinstance(value, Mapping):
+        return value
+    given = value.options if isinstance(value, Choice) else ()
+    mappings = [option for option in given if isinstance(option, Mapping)]
+    if not mappings or len(mappings) < len(given):
+        return None
+    keys = dict.fromkeys(key for mapping in mappings for key in mapping.items)
+    items: dict[Any, Value] = {}
+    for key in keys:
+        found = [mapping.items[key] for mapping in mappings if key in mapping.items]
+        items[key] = merge(found) if len(found) == len(mappings) else Unknown(str(key))
+    return Mapping(items, any(mapping.open for mapping in mappings))
 
 
 def _spans(expr: code.Call | None) -> dict[str, Span]:
