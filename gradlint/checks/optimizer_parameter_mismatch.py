@@ -47,6 +47,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     if not all(isinstance(o, Optimizer) and o.known and o.managed != "deepspeed" for o in stepped):
         return
     seen: set[object] = set()
+    told: set[str] = set()
     for training in (*_loops(facts), *_framework(facts, built)):
         roots = [root for root in _roots(training.loss) if root in training.called]
         missing = [f"`{facts.name_of(root, 'a module')}`" for root in roots if _forgotten(root, optimizers, events)]
@@ -54,8 +55,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         if not missing:
             missing = [part for root in roots for part in _parts_left(facts, training.loss, root, optimizers, events)]
         optimizer = _responsible(training)
-        if missing and optimizer is not None and optimizer.place not in seen:
+        if not told.issuperset(missing) and optimizer is not None and optimizer.place not in seen:
             seen.add(optimizer.place)
+            told.update(missing)
             held = relations.sources(optimizer) or []
             values: dict[str, str | int | float] = {
                 "optimizer": facts.name_of(optimizer, "optimizer"),
