@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts.events import OptimizerStep
+from gradlint.facts import relations
+from gradlint.facts.events import Backward, Event, OptimizerStep, ZeroGrad
 from gradlint.facts.holding import bases, related
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.sequence import straight
@@ -32,9 +33,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             shared = next((n for n in new for o in old if related(n, o)), None)
             if shared is not None:
                 yield _finding(facts, call.place, shared, "the optimizer", "this group", "it raises an error")
-    for first, second in _stepped_together(facts):
+    for first, second, events in _stepped_together(facts):
         shared = next((a for a in _whole(first) for b in _whole(second) if related(a, b)), None)
-        if shared is not None:
+        if shared is not None and not _in_turn(events, first, second, shared):
             names = facts.name_of(first, "one optimizer"), facts.name_of(second, "another")
             yield _finding(facts, second.place, shared, *names, _TWICE)
 
@@ -50,7 +51,19 @@ def _of_a_loop(base: Value) -> bool:
     return isinstance(base, Unknown) and base.origin == "item"
 
 
-def _stepped_together(facts: TrainingFacts) -> Iterator[tuple[Optimizer, Optimizer]]:
+def _in_turn(events: list[Event], first: Optimizer, second: Optimizer, shared: Value) -> bool:
+    """Whether each of two optimizers has a loss of its own for what they share, and clears between."""
+    if any(all(related(base, shared) for base in _whole(optimizer)) for optimizer in (first, second)):
+        return False
+    steps = [i for i, e in enumerate(events) if isinstance(e, OptimizerStep) and e.optimizer in (first, second)]
+    if len(steps) != 2 or not any(isinstance(e, ZeroGrad) for e in events[steps[0] : steps[1]]):
+        return False
+    losses = [e for e in events if isinstance(e, Backward) and e.tensor is not None]
+    own = [e for e in losses if e.tensor and any(relations.overlap(root, shared) for root in e.tensor.roots)]
+    return any(e in events[: steps[0]] for e in own) and any(e in events[steps[0] : steps[1]] for e in own)
+
+
+def _stepped_together(facts: TrainingFacts) -> Iterator[tuple[Optimizer, Optimizer, list[Event]]]:
     for run in facts.runs:
         for events in straight(run.tree):
             steps = [event for event in events if isinstance(event, OptimizerStep)]
@@ -58,7 +71,7 @@ def _stepped_together(facts: TrainingFacts) -> Iterator[tuple[Optimizer, Optimiz
             alone = [e for e in steps if not any(e.place == o.place and e.optimizer is not o.optimizer for o in steps)]
             stepped = dict.fromkeys(event.optimizer for event in alone)
             known = sorted((o for o in stepped if isinstance(o, Optimizer) and o.known), key=lambda o: o.place.at)
-            yield from ((a, b) for i, a in enumerate(known) for b in known[i + 1 :] if a.place != b.place)
+            yield from ((a, b, events) for i, a in enumerate(known) for b in known[i + 1 :] if a.place != b.place)
 
 
 def _finding(facts: TrainingFacts, place: Place, shared: Value, first: str, second: str, effect: str) -> Finding:

@@ -46,8 +46,10 @@ def _judged(facts: TrainingFacts, run: Run, scheduler: Scheduler) -> bool:
     ways = scheduler.optimizer.options if isinstance(scheduler.optimizer, Choice) else ()
     if not any(e.optimizer is one for e in steps for one in (scheduler.optimizer, *ways)):
         return False
+    elsewhere = scheduler.place.path != facts.path
     return not any(
-        write.value is scheduler and isinstance(write.owner, Instance) and write.owner.assumed for write in facts.writes
+        write.value is scheduler and isinstance(write.owner, Instance) and (write.owner.assumed or elsewhere)
+        for write in facts.writes
     )
 
 

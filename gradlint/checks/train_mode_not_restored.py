@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
 from gradlint.facts.evaluation import covers, mode_layers
-from gradlint.facts.events import Backward, Branch, Escape, Event, ModeSwitch, Node, walk
+from gradlint.facts.events import Backward, Branch, Escape, Event, ModeSwitch, Node, OptimizerStep, Run, walk
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State, nodes_around, repeats_around
 from gradlint.facts.values import Layer, Value
@@ -62,7 +63,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 wanted = judgement.verdict == "sure" or (judgement.verdict == "maybe" and options.strict)
                 if not wanted or not _share_loop(run.tree, judgement.origin, judgement.bad[0]):
                     continue
-                if _chosen(run.tree, judgement.origin, module):
+                if _chosen(run.tree, judgement.origin, module) or _frozen_from_start(run, judgement.bad[0], module):
                     continue
                 place = judgement.origin.place
                 values = {"module": facts.name_of(module, "model"), "layers": layers}
@@ -78,6 +79,17 @@ def _chosen(tree: list[Node], switch: Event, module: Value) -> bool:
             if len(switches) == len(events) and any(e.training is not False for e in switches):
                 return True
     return False
+
+
+def _frozen_from_start(run: Run, backward: Event, module: Value) -> bool:
+    """Whether the loop begins in eval mode and no step in it surely trains the module: an attack on its inputs."""
+    loop = repeats_around(run.tree, backward)[0]
+    inside = {id(event) for event in walk(loop.body)}
+    if any(isinstance(e, OptimizerStep) and relations.overlap(module, e.optimizer) for e in walk(loop.body)):
+        return False
+    switches = [e for e in run.events if isinstance(e, ModeSwitch) and covers(e.module, module)]
+    before = list(takewhile(lambda event: id(event) not in inside, switches))
+    return bool(before) and before[-1].training is False
 
 
 def _share_loop(tree: list[Node], switch: Event, backward: Event) -> bool:

@@ -295,6 +295,9 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
         stored = old.parameter and it.recording
         it.emit(ManualUpdate(place, it.frame.function, old, stored, isinstance(value, Gradient)))
         return
+    if isinstance(target, code.Subscript) and _in_data(it, target):
+        it.emit(ManualUpdate(place, it.frame.function, old))
+        return
     both = containers.joined(old, value) if node.op == "+" and isinstance(value, Parameters) else None
     if both is not None:
         new: Value = both
@@ -324,9 +327,20 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
     bind(it, target, new, node.at)
 
 
+def _in_data(it: Interpreter, target: Expr) -> bool:
+    """Whether an item of `x.data` is meant, which keeps no graph."""
+    while isinstance(target, code.Subscript):
+        target = target.base
+    return (
+        isinstance(target, code.Attribute)
+        and target.name == "data"
+        and isinstance(expressions.evaluate(it, target), Tensor)
+    )
+
+
 def accumulate(it: Interpreter, name: str, tensor: Tensor, target: Value, how: str, place: Place) -> None:
     """Announce that a name or container takes in a tensor of the graph."""
-    own = name.startswith("self.")
+    own = name.startswith("self.") and not _made_now(it, it.frame.receiver)
     if it.forwards or it.hooked:
         local = isinstance(target, Collection) and any(value is target for value in it.frame.scope.names.values())
         within = "hook" if it.hooked else "forward"
@@ -339,6 +353,13 @@ def accumulate(it: Interpreter, name: str, tensor: Tensor, target: Value, how: s
     else:
         outlives = bool(it.repeats) and it.births.get(id(target)) != it.repeats[-1]
     it.emit(Accumulate(place, it.frame.function, name, tensor, target, how, outlives))
+
+
+def _made_now(it: Interpreter, receiver: Value | None) -> bool:
+    """Whether the forward that runs, or the iteration, has built the object whose attribute takes something in."""
+    if it.forwards:
+        return id(receiver) in it.inside
+    return bool(it.repeats) and it.births.get(id(receiver)) == it.repeats[-1]
 
 
 def _set(it: Interpreter, value: Value, place: Place) -> bool:
@@ -354,6 +375,9 @@ def accumulated(it: Interpreter, node: code.Assign, value: Value) -> None:
     if not it.repeats or it.forwards:
         return
     target = node.targets[0]
+    if isinstance(target, code.Name) and target.name not in it.scope.outer and it.frame.loops == len(it.repeats):
+        # The function has no loop around this, and each call of it begins anew.
+        return
     text = expressions.text_of(target)
     if text == "…" or not _adds_to(target, node.value):
         return

@@ -371,7 +371,7 @@ def _run(
     node = function.node
     scope = Scope(function.scope.path, "function", function.scope)
     it.entered.add(id(node))
-    frame = Frame(scope, name, node, function.receiver, function.owner)
+    frame = Frame(scope, name, node, function.receiver, function.owner, loops=len(it.repeats))
     if function.name == "__init__" and isinstance(function.receiver, Instance):
         frame.ready = it.frame.ready if it.frame.receiver is function.receiver else False
     elif it.frames and it.frame.receiver is function.receiver:
@@ -579,6 +579,9 @@ def construct(
     instance = Instance(cls, kind, place=place)
     it.journal.born(instance.attributes)
     it.made(instance)
+    if it.forwards:
+        it.inside.add(id(instance))
+        it.kept.append(instance)
     if kind == "optimizer":
         return _local_optimizer(it, instance, arguments, keywords, place)
     if kind in ("module", "lightning"):

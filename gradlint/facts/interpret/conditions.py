@@ -192,6 +192,7 @@ def _about_gradient(it: Interpreter, test: Expr) -> bool:
     return False
 
 
+_NUMBERS = frozenset({"int", "float", "complex", "bool", "str"})
 _KINDS: dict[str, tuple[type, ...]] = {"list": (Collection,), "tuple": (Collection,), "dict": (Mapping,)}
 
 
@@ -220,6 +221,9 @@ def is_instance(it: Interpreter, value: Value, kind: Value) -> bool | None:
         return None if value.cls.opaque else False
     if isinstance(value, Tensor):
         if isinstance(kind, External):
+            if kind.name in _NUMBERS or kind.name.startswith("numpy."):
+                # What was cut may be the number of `item()` or numpy's array.
+                return False if value.roots and not value.optional else None
             return True if kind.name == "torch.Tensor" else False if kind.name in _KINDS else None
         return None
     if isinstance(kind, External) and kind.name in _KINDS:

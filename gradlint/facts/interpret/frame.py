@@ -13,7 +13,7 @@ from gradlint.facts.values import ClassValue, Value
 
 @record
 class Frame:
-    """One local call (or the module itself) being run."""
+    """One local call (or the module itself) being run; `loops` were open when it began."""
 
     scope: Scope
     function: str
@@ -24,3 +24,4 @@ class Frame:
     ready: bool | None = None
     resume: Callable[[Value], None] | None = None
     generates: bool = False
+    loops: int = 0

@@ -115,6 +115,7 @@ class Interpreter:
         self.kept: list[Value] = []
         self.seen: set[tuple[object, ...]] = set()
         self.built: list[Instance] = []
+        self.inside: set[int] = set()
         self.given: dict[int, list[tuple[list[Value], dict[str, Value]]]] = {}
         self.mentions: dict[str, int] = {}
 

@@ -180,6 +180,8 @@ def require_grad(it: Interpreter, tensor: Tensor, wanted: Value, place: Place) -
         it.emit(Freeze(place, it.frame.function, tensor.owner or tensor, trainable))
     elif trainable and not tensor.roots and not tensor.mystery and not tensor.cuts and not tensor.attribute:
         tensor.roots, tensor.attribute, tensor.parameter, tensor.owner = frozenset((tensor,)), "leaf", True, tensor
+    elif trainable:
+        it.emit(Freeze(place, it.frame.function, tensor, True))
 
 
 def outside(it: Interpreter, values: Iterable[Value | None], name: str, place: Place) -> Tensor | None:
