@@ -267,3 +267,9 @@ def train(loader):
     assert result.stderr.startswith(
         "gradlint: base.py:4: Base.__init__ takes too many steps; it counts as unseen in train.py\n"
     )
+
+
+def test_a_list_that_is_put_into_itself_is_followed_once() -> None:
+    filled = "        rows.append([model(x), rows])\n    return torch.cat(rows)\n"
+    text = HEAD + "rows = []\n" + LOOP.format(i=0) + filled
+    assert any(isinstance(event, OptimizerStep) for run in _facts(text).runs for event in walk(run.tree))

@@ -7,7 +7,7 @@ approached but never taken; `known` is False where nothing is known, which is no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, inf, isinf, log
+from math import exp, inf, isfinite, isinf, log
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradlint.facts.record import record
@@ -153,6 +153,8 @@ def divided(a: Interval, b: Interval) -> Interval:
 
 def raised(a: Interval, exponent: float) -> Interval:
     """a ** exponent."""
+    if not isfinite(exponent):
+        return UNKNOWN
     if exponent == int(exponent) and exponent > 0 and int(exponent) % 2 == 0:
         if not a.known:
             return NON_NEGATIVE

@@ -163,7 +163,9 @@ def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) 
     it.call_it(text, value)
     announce(it, text, value, at)
     key = keys[0].value if len(keys) == 1 and isinstance(keys[0], Constant) else None
-    if isinstance(owner, Mapping):
+    if isinstance(owner, (Mapping, Collection)) and containers.leads_to(value, owner):
+        owner.open = True
+    elif isinstance(owner, Mapping):
         if key is not None:
             owner.items[key] = value
         else:

@@ -11,6 +11,7 @@ from gradlint.facts.interpret import expressions
 from gradlint.facts.values import (
     NONE,
     Choice,
+    ClassValue,
     Collection,
     Constant,
     External,
@@ -203,6 +204,11 @@ def is_instance(it: Interpreter, value: Value, kind: Value) -> bool | None:
         return True if True in answers else (None if None in answers else False)
     if isinstance(value, (Unknown, Choice)) or isinstance(kind, (Unknown, Choice)):
         return None
+    if isinstance(value, ClassValue):
+        # A class is an instance of its metaclass alone.
+        if isinstance(kind, External):
+            return True if kind.name == "type" else None
+        return None if isinstance(kind, ClassValue) and "type" in kind.externals() else False
     if isinstance(value, Layer):
         if isinstance(kind, External):
             if kind.name == value.kind or kind.name == "torch.nn.Module":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gradlint.facts.interpret import calls
 from gradlint.facts.values import (
+    Choice,
     Collection,
     Constant,
     Layer,
@@ -94,6 +96,10 @@ def _list(it: Interpreter, receiver: Collection, name: str, arguments: list[Valu
         receiver.open = True
         if len(receiver.items) > 64:
             return Constant(None)
+    if name in ("append", "add", "insert", "extend") and any(leads_to(given, receiver) for given in arguments):
+        # A list that a branch may have put into itself.
+        receiver.open = True
+        return Constant(None)
     if name in ("append", "add") and arguments:
         receiver.items.append(arguments[0])
         return Constant(None)
@@ -133,6 +139,19 @@ def _list(it: Interpreter, receiver: Collection, name: str, arguments: list[Valu
     if name == "copy":
         return Collection(receiver.kind, list(receiver.items), receiver.open)
     return it.unknown(name)
+
+
+def leads_to(value: Value, container: Value) -> bool:
+    """Whether a value is a container, or holds it on some level."""
+    if isinstance(value, Collection):
+        held: Iterable[Value] = value.items
+    elif isinstance(value, Mapping):
+        held = value.items.values()
+    elif isinstance(value, Choice):
+        held = value.options
+    else:
+        return False
+    return value is container or any(leads_to(part, container) for part in held)
 
 
 def _dict(
