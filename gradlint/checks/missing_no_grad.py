@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts.differentiated import differentiated
+from gradlint.facts.differentiated import differentiated, recorded
 from gradlint.facts.evaluation import evaluations
 from gradlint.facts.model import TrainingFacts
 from gradlint.options import Options
@@ -14,7 +14,7 @@ from gradlint.options import Options
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Point at the first recorded call of the module in every evaluation loop."""
     for evaluation in evaluations(facts):
-        if evaluation.first.recording is True and not differentiated(facts, evaluation):
+        if recorded(evaluation) and not differentiated(facts, evaluation):
             place = evaluation.first.place
             values = {"module": facts.name_of(evaluation.module, "model")}
             yield Finding("missing-no-grad", place.path, Range(*place.at), values)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from gradlint.facts import relations
 from gradlint.facts.evaluation import Evaluation
 from gradlint.facts.events import Backward, Escape, Forward, Freeze, walk
-from gradlint.facts.interpret.tensors import ancestry
+from gradlint.facts.interpret.tensors import ancestry, parts
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
-from gradlint.facts.values import constant, is_module
+from gradlint.facts.values import Tensor, constant, is_module
 
 _GRADIENTS = ("torch.autograd.grad", "torch.autograd.backward")
 
@@ -16,6 +16,14 @@ _GRADIENTS = ("torch.autograd.grad", "torch.autograd.backward")
 def differentiated(facts: TrainingFacts, evaluation: Evaluation) -> bool:
     """Whether something goes back through what an evaluation's forward computed, or may."""
     return _asked(facts, evaluation) or _gone_back(evaluation) or _called(facts, evaluation)
+
+
+def recorded(evaluation: Evaluation) -> bool:
+    """Whether an evaluation records graphs, and the network itself does not switch that off inside."""
+    if evaluation.first.recording is not True:
+        return False
+    found = [part for part in parts([evaluation.first.result]) if isinstance(part, Tensor)]
+    return any(part.roots or part.mystery for part in found) or not any(part.surely_cut for part in found)
 
 
 def _asked(facts: TrainingFacts, evaluation: Evaluation) -> bool:

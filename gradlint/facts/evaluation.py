@@ -73,7 +73,7 @@ def evaluations(facts: TrainingFacts) -> Iterator[Evaluation]:
     trained = {root for e in everything if isinstance(e, Backward) and e.tensor is not None for root in e.tensor.roots}
     frozen = {e.target for e in everything if isinstance(e, Freeze) and e.trainable is not True}
     for run in facts.runs:
-        if run.managed:
+        if run.managed or run.name.endswith(".training_step"):
             continue
         events = run.events
         prepared = {e.module for e in events if isinstance(e, ModeSwitch) and e.training is False}

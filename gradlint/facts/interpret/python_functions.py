@@ -179,6 +179,12 @@ def _copy(it: Interpreter, name: str, arguments: Arguments, keywords: Keywords, 
         made = Instance(given.cls, given.kind, dict(given.attributes), given.place, given.assumed)
     elif isinstance(given, Unknown):
         made = Unknown(given.hint, given.origin, given.uses)
+    elif isinstance(given, Mapping):
+        kept = {key: _copy(it, name, [item], {}, place) if deep else item for key, item in given.items.items()}
+        made = Mapping(kept, given.open, given.default)
+    elif isinstance(given, Collection):
+        items = [_copy(it, name, [item], {}, place) if deep else item for item in given.items]
+        made = Collection(given.kind, items, given.open, given.place, given.element)
     if made is not given:
         it.made(made)
     return made
