@@ -59,7 +59,7 @@ def _collects(facts: TrainingFacts, event: Accumulate) -> bool:
     if (
         event.within == "loop"
         or not event.outlives
-        or event.how == "sum"
+        or event.how in ("sum", "item")
         or not event.tensor.roots
         or event.tensor.parameter
     ):

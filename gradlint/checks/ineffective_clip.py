@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts.events import Branch, ClipGrad
+from gradlint.facts.events import Branch, Call, ClipGrad, Exit, Node, Repeat
 from gradlint.facts.frameworks import MANAGERS
 from gradlint.facts.model import CallFact, TrainingFacts
 from gradlint.facts.protocol import nodes_around
@@ -58,9 +58,18 @@ def _clips(facts: TrainingFacts) -> dict[Place, list[tuple[ClipGrad, list[str]]]
     for run in facts.runs:
         for event in run.events:
             if isinstance(event, ClipGrad) and event.kind in ("norm", "value") and not _own(event):
-                tests = [node.condition.key for node in nodes_around(run.tree, event) if isinstance(node, Branch)]
-                found.setdefault(event.place, []).append((event, tests))
+                found.setdefault(event.place, []).append((event, list(_tests(run.tree, event))))
     return found
+
+
+def _tests(tree: list[Node], clip: ClipGrad) -> Iterator[str]:
+    """What decides whether a clip is come to: the branches around it, and those before it that may leave."""
+    around = nodes_around(tree, clip)
+    yield from (node.condition.key for node in around if isinstance(node, Branch))
+    for body in (tree, *(node.body for node in around if isinstance(node, (Call, Repeat)))):
+        for node in body:
+            if isinstance(node, Branch) and any(isinstance(part, Exit) for arm in node.arms for part in arm):
+                yield node.condition.key
 
 
 def _own(clip: ClipGrad) -> bool:

@@ -14,7 +14,8 @@ from gradlint.options import Options
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Point at the first recorded call of the module in every evaluation loop."""
     for evaluation in evaluations(facts):
-        if recorded(evaluation) and not differentiated(facts, evaluation):
-            place = evaluation.first.place
+        place = evaluation.first.place
+        # What another file calls there may be called by training too.
+        if place.path == facts.path and recorded(evaluation) and not differentiated(facts, evaluation):
             values = {"module": facts.name_of(evaluation.module, "model")}
             yield Finding("missing-no-grad", place.path, Range(*place.at), values)

@@ -40,7 +40,7 @@ class _Training:
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Compare what each backward of a loop reaches with what all optimizers of the file hold."""
-    events = [event for run in facts.runs for event in run.events]
+    events = [*(event for run in facts.runs for event in run.events), *facts.froze]
     stepped = [optimizer for e in events if isinstance(e, OptimizerStep) for optimizer in _each(e.optimizer)]
     built = [e.value for e in events if isinstance(e, Construct) and isinstance(e.value, Optimizer)]
     optimizers = list(dict.fromkeys((*built, *stepped)))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
 from gradlint.facts.events import Construct, OptimizerStep, Run, SchedulerStep
-from gradlint.facts.handed import handed
+from gradlint.facts.handed import handed, steps_itself
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Choice, Instance, Scheduler, Unknown, Value, number
 from gradlint.options import Options
@@ -26,7 +26,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             if not isinstance(scheduler, Scheduler) or scheduler.place in places or not _judged(facts, run, scheduler):
                 continue
             places.add(scheduler.place)
-            if handed(facts, scheduler) or _part(facts, scheduler):
+            if handed(facts, scheduler) or steps_itself(facts, scheduler) or _part(facts, scheduler):
                 continue
             values = {
                 "scheduler": facts.name_of(scheduler, "scheduler"),

@@ -9,6 +9,7 @@ from gradlint.facts.interpret.tensors import parts
 from gradlint.facts.model import AttributeWrite, TrainingFacts
 from gradlint.facts.registration import in_optimizer
 from gradlint.facts.values import Collection, Instance, Mapping, Tensor, Value
+from gradlint.facts.values import options as alternatives
 from gradlint.options import Options
 
 
@@ -49,4 +50,4 @@ def _nobodys(facts: TrainingFacts, instance: Instance, root: Value) -> bool:
 
 
 def _registered(instance: Instance, parameter: Tensor) -> bool:
-    return any(value is parameter for value in instance.attributes.values())
+    return any(option is parameter for value in instance.attributes.values() for option in alternatives(value))

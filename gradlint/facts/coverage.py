@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from gradlint.facts import relations
 from gradlint.facts.interpret import modules
-from gradlint.facts.values import Collection, Instance, Layer, Optimizer, Parameters, Tensor, Unknown, Value, is_module
+from gradlint.facts.values import (
+    Collection,
+    Instance,
+    Layer,
+    Optimizer,
+    Parameters,
+    Tensor,
+    Unknown,
+    Value,
+    is_module,
+    options,
+)
 
 
 def leaves(value: Value) -> dict[Value, Value] | None:
@@ -20,8 +31,9 @@ def leaves(value: Value) -> dict[Value, Value] | None:
         for part in parts:
             if isinstance(part, Instance):
                 for attribute in part.attributes.values():
-                    if isinstance(attribute, Tensor) and attribute.parameter:
-                        found.setdefault(attribute, owner)
+                    for option in options(attribute):
+                        if isinstance(option, Tensor) and option.parameter:
+                            found.setdefault(option, owner)
             elif not isinstance(part, Layer) or not part.children:
                 found.setdefault(part, owner)
     return found

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from gradlint.facts import relations
 from gradlint.facts.events import Escape, Run
+from gradlint.facts.interpret.expressions import attribute_names
 from gradlint.facts.lightning import manual
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.values import Scheduler, Value
+from gradlint.facts.values import ClassValue, FunctionValue, Instance, Optimizer, Scheduler, Value, options
 
 
 def handed(facts: TrainingFacts, value: Value) -> bool:
@@ -27,3 +28,16 @@ def handed(facts: TrainingFacts, value: Value) -> bool:
 def _configured_by_hand(facts: TrainingFacts, run: Run) -> bool:
     """Whether Lightning only keeps what the run returns, and the class steps it itself."""
     return run.name.endswith(".configure_optimizers") and manual(facts, run)
+
+
+def steps_itself(facts: TrainingFacts, stepped: Optimizer | Scheduler) -> bool:
+    """Whether a class of another file keeps it and has a method that steps it, for whoever calls that."""
+    for write in facts.writes:
+        if stepped not in options(write.value) or not isinstance(write.owner, Instance):
+            continue
+        for base in write.owner.cls.lineage():
+            if isinstance(base, ClassValue) and base.scope.path != facts.path:
+                methods = (value for value in base.attributes.values() if isinstance(value, FunctionValue))
+                if any({write.name, "step"} <= attribute_names(method.node.body) for method in methods):
+                    return True
+    return False

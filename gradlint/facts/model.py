@@ -8,7 +8,7 @@ from typing import Any
 
 from gradlint.facts import code
 from gradlint.facts.code import Span
-from gradlint.facts.events import Run
+from gradlint.facts.events import Freeze, Run
 from gradlint.facts.formulas import Formula
 from gradlint.facts.record import record
 from gradlint.facts.shapes import Shape
@@ -272,6 +272,7 @@ class TrainingFacts:
 
     path: str
     runs: list[Run] = field(default_factory=list)
+    froze: list[Freeze] = field(default_factory=list)
     calls: list[CallFact] = field(default_factory=list)
     losses: list[LossCall] = field(default_factory=list)
     calculations: list[Calculation] = field(default_factory=list)

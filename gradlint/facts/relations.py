@@ -176,11 +176,18 @@ def clears(target: Value, optimizer: Value) -> bool | None:
 
 
 def uncleared(target: Value, optimizer: Value) -> list[Value]:
-    """What `optimizer` holds and clearing `target` surely leaves; empty if it clears all, or if any of it cannot be
-    seen.
+    """What `optimizer` holds and clearing `target` surely leaves; empty if it clears all, or all of what a branch may
+    have put there, or if any of it cannot be seen.
     """
-    held, cleared = owners(optimizer), owners(target)
-    if held is None or cleared is None or (isinstance(optimizer, Optimizer) and not optimizer.known):
+    if isinstance(optimizer, Optimizer) and optimizer.alternatives:
+        left = [_left(target, part) for part in optimizer.parameters]
+        return [] if not all(left) else [part for parts in left for part in parts]
+    return [] if isinstance(optimizer, Optimizer) and not optimizer.known else _left(target, optimizer)
+
+
+def _left(target: Value, whole: Value) -> list[Value]:
+    held, cleared = owners(whole), owners(target)
+    if held is None or cleared is None:
         return []
     if any(x is not y and _inside(y, x) for x in held for y in cleared):
         return []

@@ -21,16 +21,13 @@ from gradlint.facts.events import (
     walk,
 )  # fmt: skip
 from gradlint.facts.frozen import frozen
-from gradlint.facts.handed import handed
+from gradlint.facts.handed import handed, steps_itself
 from gradlint.facts.interpret import modules
-from gradlint.facts.interpret.expressions import attribute_names
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.roles import role
 from gradlint.facts.training_step import repeated
 from gradlint.facts.uncalled import uncalled
 from gradlint.facts.values import (
-    ClassValue,
-    FunctionValue,
     Gradient,
     Instance,
     Layer,
@@ -90,7 +87,7 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
                 or not optimizer.known
                 or optimizer.managed == "deepspeed"
                 or handed(facts, optimizer)
-                or _steps_itself(facts, optimizer)
+                or steps_itself(facts, optimizer)
                 or _by_hand(optimizer, edited)
                 or (strangers and _kept_by_example(facts, optimizer))
             ):
@@ -102,19 +99,6 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
                     continue
                 places.add(optimizer.place)
                 yield Unstepped(optimizer, optimizer.place, (own or reached)[0], _scheduler(run, optimizer))
-
-
-def _steps_itself(facts: TrainingFacts, optimizer: Optimizer) -> bool:
-    """Whether a class of another file keeps the optimizer and has a method that steps it, for whoever calls that."""
-    for write in facts.writes:
-        if write.value is not optimizer or not isinstance(write.owner, Instance):
-            continue
-        for base in write.owner.cls.lineage():
-            if isinstance(base, ClassValue) and base.scope.path != facts.path:
-                methods = (value for value in base.attributes.values() if isinstance(value, FunctionValue))
-                if any({write.name, "step"} <= attribute_names(method.node.body) for method in methods):
-                    return True
-    return False
 
 
 def _engines(facts: TrainingFacts, events: list[Event]) -> Iterator[Unstepped]:

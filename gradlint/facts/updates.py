@@ -6,20 +6,24 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gradlint.facts import relations
-from gradlint.facts.events import Backward, OptimizerStep, Run
+from gradlint.facts.events import Backward, Event, OptimizerStep, Run
 from gradlint.facts.holding import holds, related
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.values import Choice, Collection, Cut, Mapping, Place, Tensor, Value
+from gradlint.facts.roles import last_name
+from gradlint.facts.values import Choice, Collection, Cut, Mapping, Place, Tensor, Unknown, Value
 
 
 @dataclass(frozen=True)
 class Update:
-    """A loss and the optimizers that are stepped with its gradients; `place` is where its backward starts."""
+    """A loss and the optimizers that are stepped with its gradients; `place` is where its backward starts, `others` are
+    stepped in the run too.
+    """
 
     run: Run
     loss: Tensor
     place: Place
     optimizers: tuple[Value, ...]
+    others: tuple[Value, ...] = ()
 
     def last_cuts(self) -> list[Cut]:
         """The cuts after which nothing was cut any more, in order."""
@@ -29,9 +33,15 @@ class Update:
     def misses(self, cut: Cut) -> Value | None:
         """Something that a cut took from the loss and that one of the optimizers holds, or may hold."""
         lost = sorted(cut.lost, key=_place)
-        return next(
-            (value for value in lost for o in self.optimizers if relations.overlap(value, o) is not False), None
-        )
+        return next((value for value in lost for o in self.optimizers if self._may_hold(o, value)), None)
+
+    def _may_hold(self, optimizer: Value, value: Value) -> bool:
+        """Whether an optimizer holds something; of unseen ones, those that bear its name do, if any does."""
+        answer = relations.overlap(value, optimizer)
+        if answer is None and isinstance(optimizer, Unknown):
+            named = [other for other in (*self.optimizers, *self.others) if _named_after(other, value)]
+            return not named or any(optimizer is other for other in named)
+        return answer is not False
 
     def starves(self, cut: Cut) -> Value | None:
         """Something that gets no gradient because of a cut: nothing does, or the optimizer surely holds what is lost
@@ -53,7 +63,8 @@ def updates(facts: TrainingFacts) -> Iterator[Update]:
         backwards = [event for event in events if isinstance(event, Backward)]
         for event in backwards:
             if event.tensor is not None and stepped:
-                yield Update(run, event.tensor, event.place, stepped)
+                own = _next_stepped(events, event) or stepped
+                yield Update(run, event.tensor, event.place, own, stepped)
         if run.name.endswith(_RETURNED.get(run.managed, "()")) and not backwards:
             result = _loss(run.result)
             if isinstance(result, Tensor) and result.place is not None:
@@ -62,6 +73,25 @@ def updates(facts: TrainingFacts) -> Iterator[Update]:
 
 _RETURNED = {"lightning": ".training_step", "trainer": ".compute_loss"}
 """Methods whose result a framework back-propagates."""
+
+
+def _next_stepped(events: list[Event], backward: Backward) -> tuple[Value, ...]:
+    """The optimizers that are stepped behind a backward and before the next one."""
+    found: dict[Value, None] = {}
+    for event in events[events.index(backward) + 1 :]:
+        if isinstance(event, Backward):
+            break
+        if isinstance(event, OptimizerStep):
+            found[event.optimizer] = None
+    return tuple(found)
+
+
+def _named_after(optimizer: Value, value: Value) -> bool:
+    """`policy_optimizer`, where the module is `policy`."""
+    if not isinstance(optimizer, Unknown) or not isinstance(value, Unknown):
+        return False
+    name = last_name(value.hint)
+    return bool(name) and name in last_name(optimizer.hint).split("_")
 
 
 def _loss(result: Value | None) -> Value | None:

@@ -623,6 +623,7 @@ def initialise(
     if hit is not None and isinstance(hit[0], FunctionValue):
         enter(it, FunctionValue(hit[0].node, hit[0].scope, instance, hit[1]), arguments, keywords, place)
         return
+    hand_up(it, instance, [*arguments, *keywords.values()])
     fields = [name for name, value in instance.cls.attributes.items() if not isinstance(value, FunctionValue)]
     for name in fields:
         value = instance.cls.attributes[name]
@@ -633,6 +634,21 @@ def initialise(
     for name, value in keywords.items():
         if name != "**":
             instance.attributes[name] = value
+
+
+_HANDED_UP = "(…)"
+"""The attribute under which an object keeps what an unseen base class was built with."""
+
+
+def hand_up(it: Interpreter, instance: Instance, arguments: list[Value]) -> None:
+    """What a base class that nobody sees is given: what its methods return may be computed of it."""
+    if instance.kind == "object" and instance.cls.externals():
+        it.journal.write(instance.attributes, _HANDED_UP, Collection("tuple", arguments))
+
+
+def handed_up(instance: Instance) -> list[Value]:
+    """The tensors among what an unseen base class was built with."""
+    return [part for part in tensors.parts([instance.attributes.get(_HANDED_UP)]) if isinstance(part, Tensor)]
 
 
 def discover(it: Interpreter, instance: Instance, name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradlint.facts import code
 from gradlint.facts.code import Span, Stmt
-from gradlint.facts.events import Branch, Condition, Event, Exit, GradEdit, Node, Rebind, Repeat, Within
+from gradlint.facts.events import Branch, Condition, Event, Exit, Freeze, GradEdit, Node, Rebind, Repeat, Within, walk
 from gradlint.facts.interpret import (
     assign,
     bootstraps,
@@ -395,9 +395,11 @@ class Interpreter:
         outer, self.branches = self.branches, 0
         if not self.quiet:
             self.quiet += 1
-            with self.taped():
+            with self.taped() as trial:
                 changes, _ = self.journal.attempt(action)
             self.quiet -= 1
+            # What the iteration before made and froze is another object than what this one makes.
+            self.facts.froze.extend(event for event in walk(trial) if isinstance(event, Freeze))
             self.journal.join([{}, changes])
             self.carry((value for _, value in changes.values()), number)
         with self.taped() as tape:

@@ -85,7 +85,8 @@ def _collection(it: Interpreter, call: MethodCall[Value]) -> Value:
 def _instance(it: Interpreter, call: MethodCall[Instance]) -> Value:
     if call.receiver.kind in ("module", "lightning"):
         return module_methods.module(it, call)
-    return calls.unseen(it, call.arguments, call.keywords, call.place, call.hint, call.receiver)
+    arguments = [*call.arguments, *calls.handed_up(call.receiver)]
+    return calls.unseen(it, arguments, call.keywords, call.place, call.hint, call.receiver)
 
 
 def _super(it: Interpreter, call: MethodCall[Super]) -> Value:
@@ -96,6 +97,8 @@ def _super(it: Interpreter, call: MethodCall[Super]) -> Value:
         if isinstance(target, Instance) and target.kind == "scheduler":
             calls.record(it, "LRScheduler.__init__", call.arguments, call.keywords, target, call.place, receiver=target)
         _fill(it, target, call.arguments)
+        if isinstance(target, Instance):
+            calls.hand_up(it, target, [*call.arguments, *call.keywords.values()])
         return Constant(None)
     if isinstance(target, Instance) and target.kind in ("module", "lightning"):
         if name in module_methods.MODULE and name != "forward":
@@ -103,7 +106,8 @@ def _super(it: Interpreter, call: MethodCall[Super]) -> Value:
             return module_methods.MODULE[name](it, through)
         if name == "forward":
             return forward.unseen(it, target, call.arguments, call.keywords, call.place)
-    return calls.unseen(it, call.arguments, call.keywords, call.place, call.hint, target)
+    handed = calls.handed_up(target) if isinstance(target, Instance) else []
+    return calls.unseen(it, [*call.arguments, *handed], call.keywords, call.place, call.hint, target)
 
 
 def _fill(it: Interpreter, target: Value, arguments: Arguments) -> None:
