@@ -6,22 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradlint.diagnostics import Finding, Range
-from gradlint.facts import coverage, relations
+from gradlint.facts import relations
 from gradlint.facts.events import (
     Backward,
     Construct,
-    Event,
     Forward,
     OptimizerStep,
     repeats,
     walk,
 )  # fmt: skip
-from gradlint.facts.interpret import modules, tensors
+from gradlint.facts.left_out import forgotten, parameters_left, parts_left
 from gradlint.facts.lightning import automatic_steps
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
-from gradlint.facts.spared import spared
-from gradlint.facts.values import Choice, Instance, Layer, Mapping, Optimizer, Place, Tensor, Value, is_module
+from gradlint.facts.values import Choice, Instance, Layer, Mapping, Optimizer, Place, Tensor, Value
 from gradlint.options import Options
 
 
@@ -50,10 +48,10 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     told: set[str] = set()
     for training in (*_loops(facts), *_framework(facts, built)):
         roots = [root for root in _roots(training.loss) if root in training.called]
-        missing = [f"`{facts.name_of(root, 'a module')}`" for root in roots if _forgotten(root, optimizers, events)]
-        missing += [f"`{facts.name_of(p, 'a Parameter')}`" for p in _parameters_left(training.loss, optimizers, events)]
+        missing = [f"`{facts.name_of(root, 'a module')}`" for root in roots if forgotten(root, optimizers, events)]
+        missing += [f"`{facts.name_of(p, 'a Parameter')}`" for p in parameters_left(training.loss, optimizers, events)]
         if not missing:
-            missing = [part for root in roots for part in _parts_left(facts, training.loss, root, optimizers, events)]
+            missing = [part for root in roots for part in parts_left(facts, training.loss, root, optimizers, events)]
         optimizer = _responsible(training)
         if not told.issuperset(missing) and optimizer is not None and optimizer.place not in seen:
             seen.add(optimizer.place)
@@ -107,54 +105,6 @@ def _framework(facts: TrainingFacts, built: list[Optimizer]) -> Iterator[_Traini
 
 def _roots(loss: Tensor) -> list[Value]:
     return [root for root in loss.roots if isinstance(root, (Layer, Instance)) and relations.has_parameters(root)]
-
-
-def _forgotten(module: Value, optimizers: list[Value], events: list[Event]) -> bool:
-    """Whether no optimizer holds a module and nothing says that this is meant."""
-    if not all(relations.apart(module, optimizer) for optimizer in optimizers):
-        return False
-    return not any(spared(event, module, events) for event in events)
-
-
-def _parts_left(
-    facts: TrainingFacts, loss: Tensor, root: Value, optimizers: list[Value], events: list[Event]
-) -> list[str]:
-    """Parts of a module, built here at random, that the loss hangs on and that the optimizers of the rest leave out."""
-    parts = [source for o in optimizers if isinstance(o, Optimizer) for source in relations.sources(o) or []]
-    if not any(part is not root and relations.within(part, root) for part in parts):
-        return []
-    held = [(coverage.leaves(o), relations.sources(o) if isinstance(o, Optimizer) else None) for o in optimizers]
-    above = tensors.ancestry(loss)
-    reached = {leaf for key in above for leaf in facts.inner.get(key, ())}
-    left: dict[str, None] = {}
-    for path, part in modules.paths(root):
-        if (
-            part in reached
-            and isinstance(part, Layer)
-            and not any(_may_hold(*known, part) for known in held)
-            and relations.has_parameters(part)
-        ):
-            if any(spared(event, part, events) for event in events):
-                return []
-            left.setdefault(path.partition(".")[0])
-    return [f"`{facts.name_of(root, 'a module')}.{name}`" for name in left]
-
-
-def _may_hold(leaves: dict[Value, Value] | None, sources: list[Value] | None, part: Layer) -> bool:
-    """Whether an optimizer holds a layer, or may do so: one of what it was built over has it."""
-    if leaves is not None:
-        return part in leaves
-    return sources is None or any(not is_module(source) or relations.within(part, source) for source in sources)
-
-
-def _parameters_left(loss: Tensor, optimizers: list[Value], events: list[Event]) -> Iterator[Tensor]:
-    """Parameters that are no module's, as the weights of several losses, and that no optimizer was given."""
-    own = [r for r in loss.roots if isinstance(r, Tensor) and r.parameter and r.attribute != "leaf" and r.owner is None]
-    held = [coverage.leaves(optimizer) for optimizer in optimizers] if own else []
-    for parameter in own:
-        left = bool(held) and all(found is not None and parameter not in found for found in held)
-        if left and not any(spared(event, parameter, events) for event in events):
-            yield parameter
 
 
 def _responsible(training: _Training) -> Optimizer | None:
