@@ -113,6 +113,11 @@ def compare(title: str, tree: Path, skip: Sequence[str] = (), runs: int = RUNS) 
 
 
 SCRIPT = Path(__file__).parent / "sample_train.py"
+LONG_SCRIPT = Path(__file__).parent / "sample_train_300.py"
+
+
+def _lines(path: Path) -> int:
+    return path.read_text("utf-8").count("\n")
 
 
 def latency() -> None:
@@ -122,19 +127,19 @@ def latency() -> None:
         script, plain, cache = Path(folder) / "train.py", Path(folder) / "plain.py", Path(folder) / "cache"
         script.write_text(SCRIPT.read_text("utf-8"), "utf-8")
         plain.write_text("import json\n\n\ndef load(path):\n    return json.load(open(path))\n" * 40, "utf-8")
-        run = [sys.executable, "-m", "gradlint", str(script), "--isolated", "--cache-dir", str(cache)]
+        lint = [sys.executable, "-m", "gradlint", "--isolated"]
+        run = [*lint, str(script), "--cache-dir", str(cache)]
         rows = [
             ("python -c pass", [sys.executable, "-c", "pass"], None),
             ("python -c 'import libcst'", [sys.executable, "-c", "import libcst"], None),
-            ("training script, cold", [*run, "--no-cache"], None),
+            *(
+                (f"training script of {_lines(path)} lines, cold", [*lint, str(path), "--no-cache"], None)
+                for path in (SCRIPT, LONG_SCRIPT)
+            ),
             ("training script, unchanged", run, run),
             ("file without training code, cold", [sys.executable, "-m", "gradlint", str(plain)], None),
         ]
-        lines = SCRIPT.read_text("utf-8").count("\n")
-        print(
-            f"\n## One file ({lines} lines)\n\n| command | CPU s | × python -c pass | × import libcst |\n"
-            "| --- | ---: | ---: | ---: |"
-        )
+        print("\n## One file\n\n| command | CPU s | × python -c pass | × import libcst |\n| --- | ---: | ---: | ---: |")
         costs = {name: measure(command, 7, before) for name, command, before in rows}
     for name, cost in costs.items():
         bare, libcst = costs["python -c pass"].cpu, costs["python -c 'import libcst'"].cpu
