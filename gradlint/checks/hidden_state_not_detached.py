@@ -16,9 +16,18 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every state that a loop carries."""
     loops = {loop.number: loop for run in facts.runs for loop in _repeats(run.tree)}
     for carried in facts.carried:
+        if _released(facts, carried):
+            continue
         if any(number in loops and _walked(loops[number], carried) for number in carried.loops):
             values = {"state": carried.state.hint or "the state"}
             yield Finding("hidden-state-not-detached", carried.place.path, Range(*carried.place.at), values)
+
+
+def _released(facts: TrainingFacts, carried: CarriedState) -> bool:
+    """Whether an iteration puts something without a graph where the state is kept: of some modules, or all of them."""
+    above = ancestry(carried.state)
+    names = {write.name for write in facts.writes if id(write.value) in above}
+    return any((name, number) in facts.released for name in names for number in carried.loops)
 
 
 def _walked(loop: Repeat, carried: CarriedState) -> bool:

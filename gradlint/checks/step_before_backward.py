@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
+from gradlint.facts.exclusive import exclusive
 from gradlint.facts.feeding import meals
 from gradlint.facts.model import TrainingFacts
 from gradlint.options import Options
@@ -20,6 +21,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 or meal.kinds & {"fed", "wiped"}
                 or meal.backward is None
                 or meal.step.place in seen
+                or exclusive(run.tree, meal.step, meal.backward)
             ):
                 continue
             seen.add(meal.step.place)

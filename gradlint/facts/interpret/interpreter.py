@@ -25,7 +25,7 @@ from gradlint.facts.interpret.costs import Costs, Key, TooManyStepsError
 from gradlint.facts.interpret.frame import Frame
 from gradlint.facts.interpret.loops import any_element, items_of
 from gradlint.facts.model import AttributeWrite, BareExpression, Calculation, TrainingFacts
-from gradlint.facts.roles import passed, training_method
+from gradlint.facts.roles import carries_graph, passed, training_method
 from gradlint.facts.scope import Journal, Scope
 from gradlint.facts.values import (
     Constant,
@@ -577,6 +577,8 @@ class Interpreter:
         """Keep `owner.name = value` as a fact, and as an event where a module or a gradient is replaced."""
         place = self.place(at)
         ready = self.frame.ready if owner is self.frame.receiver else None
+        if not self.forwards and not carries_graph(value):
+            self.facts.released.update((name, number) for number in self.repeats)
         if self.once("write", place, id(owner), name):
             self.facts.writes.append(
                 AttributeWrite(owner, name, value, place, self.frame.function, ready, tuple(self.repeats), target)
