@@ -35,6 +35,7 @@ MAGNITUDES = [
     "saturating-stack",
     "sigmoid-before-bce-with-logits",
     "softmax-before-cross-entropy",
+    "unchecked-autograd-function",
     "unnormalised-input",
     "unscaled-attention",
     "vanilla-rnn-long-sequence",

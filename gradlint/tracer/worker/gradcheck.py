@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import linecache
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from .recorder import Recorder
 
 _MAX_ELEMENTS = 256
-_TOLERANCE = 1e-3
+_TOLERANCE = 1e-2
+_STEPS = (1e-6, 1e-4)
+_ENTRIES = 64
 
 
 class Functions:
@@ -78,7 +82,10 @@ class Functions:
         if code is None:
             return None
         file = self.recorder.places.user_file(code.co_filename)
-        return as_place((file, code.co_firstlineno, kind.__name__)) if file else None
+        line = code.co_firstlineno
+        while linecache.getline(code.co_filename, line).lstrip().startswith("@"):
+            line += 1
+        return as_place((file, line, kind.__name__)) if file else None
 
 
 def _kept(value: Any) -> Any:
@@ -119,8 +126,9 @@ def _compare(kind: Any, args: list[Any]) -> tuple[bool | None, float | None, str
 def _differences(kind: Any, args: list[Any]) -> tuple[bool | None, float | None, str]:
     """Directional derivatives vᵀJu along random u, v: central difference against the user's backward.
 
-    A straight-through estimator (forward constant almost everywhere, backward not) disagrees by intent: its numerical
-    derivative is exactly zero, which is told apart from a wrong one.
+    Not compared is what disagrees by intent or cannot be measured: a forward that gives its input back (gradient
+    reversal, scaling, clipping), one that is flat where they differ (straight-through), one that draws random numbers,
+    and one whose differences at two step sizes do not agree (it computes in lower precision inside).
     """
     inputs = [a.cpu().double() if isinstance(a, torch.Tensor) and a.is_floating_point() else a for a in args]
     inputs = [
@@ -130,37 +138,66 @@ def _differences(kind: Any, args: list[Any]) -> tuple[bool | None, float | None,
     wanted = [a for a in inputs if isinstance(a, torch.Tensor) and a.requires_grad]
     if not wanted:
         return None, None, "no input requires grad"
+    outputs, again = _outputs(kind, inputs), _outputs(kind, inputs)
+    if not outputs:
+        return None, None, "no output requires grad"
+    if any(o.dtype != torch.float64 for o in outputs):
+        return None, None, f"computes in {outputs[0].dtype} whatever its inputs are"
+    if not all(torch.equal(a, b) for a, b in zip(outputs, again, strict=True)):
+        return None, None, "two calls with the same inputs give different outputs"
+    if len(outputs) == 1 and any(torch.equal(outputs[0], a) for a in wanted if a.shape == outputs[0].shape):
+        return None, None, "the forward gives its input back: the backward is all it is for"
     generator = torch.Generator().manual_seed(0)
-    worst, flat = 0.0, True
-    scale_seen = 0.0
+    worst = 0.0
     for _ in range(4):
-        outputs = kind.apply(*inputs)
-        outputs = [o for o in (outputs if isinstance(outputs, tuple) else (outputs,)) if isinstance(o, torch.Tensor)]
-        outputs = [o for o in outputs if o.requires_grad]
-        if not outputs:
-            return None, None, "no output requires grad"
-        if any(o.dtype != torch.float64 for o in outputs):
-            return None, None, f"computes in {outputs[0].dtype} whatever its inputs are"
-        weights = [torch.randn(o.shape, dtype=torch.float64, generator=generator).to(o.dtype) for o in outputs]
-        analytic = torch.autograd.grad(outputs, wanted, weights, allow_unused=True)
-        directions = [torch.randn(w.shape, dtype=torch.float64, generator=generator) for w in wanted]
-        claimed = sum(float((g * d).sum()) for g, d in zip(analytic, directions, strict=False) if g is not None)
-        size = 1e-6 * max(1.0, max(float(w.detach().abs().max()) for w in wanted))
-        values = []
-        for sign in (1.0, -1.0):
-            moved = list(inputs)
-            queue = iter(directions)
-            for index, value in enumerate(inputs):
-                if isinstance(value, torch.Tensor) and value.requires_grad:
-                    moved[index] = (value.detach() + sign * size * next(queue)).requires_grad_()
-            result = kind.apply(*moved)
-            result = [r for r in (result if isinstance(result, tuple) else (result,)) if isinstance(r, torch.Tensor)]
-            result = [r for r in result if r.requires_grad]
-            values.append(sum(float((r.detach() * w).sum()) for r, w in zip(result, weights, strict=False)))
-        numeric = (values[0] - values[1]) / (2 * size)
-        flat = flat and numeric == 0.0
-        scale_seen = max(scale_seen, abs(numeric), abs(claimed))
-        worst = max(worst, abs(numeric - claimed) / max(abs(numeric), abs(claimed), 1e-8))
-    if flat and scale_seen > 0:
-        return None, worst, "the forward is piecewise constant: a straight-through gradient cannot be compared"
+        weights = [torch.randn(o.shape, dtype=torch.float64, generator=generator) for o in outputs]
+        analytic = torch.autograd.grad(_outputs(kind, inputs), wanted, weights, allow_unused=True)
+        given = [torch.zeros_like(w) if g is None else g for g, w in zip(analytic, wanted, strict=True)]
+        along = [torch.randn(w.shape, dtype=torch.float64, generator=generator) for w in wanted]
+        claimed = sum(float((g * d).sum()) for g, d in zip(given, along, strict=True))
+        near, far = (_slope(kind, inputs, along, weights, step) for step in _STEPS)
+        size = max(abs(near), abs(claimed), 1e-8)
+        if not math.isfinite(near - claimed) or abs(near - far) > _TOLERANCE * size:
+            return None, None, "its central differences depend on the step: it cannot be measured"
+        if abs(near - claimed) > _TOLERANCE * size and _flat_there(kind, inputs, given, weights):
+            return None, None, "the forward is flat where they disagree: a straight-through gradient"
+        worst = max(worst, abs(near - claimed) / size)
     return worst < _TOLERANCE, worst, ""
+
+
+def _outputs(kind: Any, inputs: list[Any]) -> list[torch.Tensor]:
+    outputs = kind.apply(*inputs)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    return [o for o in outputs if isinstance(o, torch.Tensor) and o.requires_grad]
+
+
+def _slope(kind: Any, inputs: list[Any], along: list[torch.Tensor], weights: list[torch.Tensor], step: float) -> float:
+    """Central difference of the weighted sum of outputs, along a direction."""
+    leaves = [a for a in inputs if isinstance(a, torch.Tensor) and a.requires_grad]
+    size = step * max(1.0, max(float(a.detach().abs().max()) for a in leaves))
+    values = []
+    for sign in (1.0, -1.0):
+        queue = iter(along)
+        moved = [
+            (a.detach() + sign * size * next(queue)).requires_grad_()
+            if isinstance(a, torch.Tensor) and a.requires_grad
+            else a
+            for a in inputs
+        ]
+        found = _outputs(kind, moved)
+        values.append(sum(float((o.detach() * w).sum()) for o, w in zip(found, weights, strict=False)))
+    return (values[0] - values[1]) / (2 * size)
+
+
+def _flat_there(kind: Any, inputs: list[Any], given: list[torch.Tensor], weights: list[torch.Tensor]) -> bool:
+    """Whether every entry whose gradient is another than the slope has no slope at all."""
+    for index, gradient in enumerate(given):
+        entries = torch.linspace(0, gradient.numel() - 1, min(gradient.numel(), _ENTRIES)).long().tolist()
+        for entry in entries:
+            along = [torch.zeros_like(g) for g in given]
+            along[index].view(-1)[entry] = 1.0
+            slope = _slope(kind, inputs, along, weights, _STEPS[0])
+            claimed = float(gradient.reshape(-1)[entry])
+            if slope != 0.0 and abs(slope - claimed) > _TOLERANCE * max(abs(slope), abs(claimed)):
+                return False
+    return True
