@@ -12,6 +12,7 @@ from gradlint.facts.interpret.modules import children
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.roles import role
 from gradlint.facts.sequence import before, certain
+from gradlint.facts.unseen_parts import touched_below
 from gradlint.facts.values import Instance, Layer, Optimizer, Tensor, Unknown, Value
 from gradlint.facts.values import options as alternatives
 from gradlint.options import Options
@@ -26,7 +27,8 @@ class _Frozen:
 
     def covers(self, value: Value) -> bool:
         target = self.event.target
-        if any(related(module, value) for module in self.new):
+        # `model.roi_heads.box_predictor = …` of an installed model: what holds the new one is not in sight.
+        if any(related(module, value) for module in self.new) or (self.new and target is value):
             return False
         return target is value or (contains(target, value) and not isinstance(target, Tensor))
 
@@ -61,6 +63,8 @@ def _judge(
     if not held or len(held) != len(list(bases(optimizer, whole=False))):
         return
     if not all(_covered(value, frozen) for value in held) or any(_concerns(free, held) for free in freed):
+        return
+    if any(touched_below(facts, value) for value in held):
         return
     values: dict[str, str | int | float] = {
         "optimizer": facts.name_of(optimizer, optimizer.name),
