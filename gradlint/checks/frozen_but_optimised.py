@@ -64,7 +64,7 @@ def _judge(
         return
     if not all(_covered(value, frozen) for value in held) or any(_concerns(free, held) for free in freed):
         return
-    if any(touched_below(facts, value) for value in held):
+    if any(touched_below(facts, value, frozen[-1].event.place) for value in held):
         return
     values: dict[str, str | int | float] = {
         "optimizer": facts.name_of(optimizer, optimizer.name),
