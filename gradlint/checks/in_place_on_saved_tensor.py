@@ -19,9 +19,10 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     used.update(key for update in updates(facts) for key in ancestry(update.loss))
     for change in facts.in_place:
         if id(change.tensor) in used:
+            named = facts.name_of(change.tensor, "")
             values: dict[str, str | int | float] = {
                 "operation": change.operation,
-                "tensor": change.tensor.hint or "the tensor",
+                "tensor": f"`{named}`" if named else f"the output of `{change.producer}`",
                 "producer": change.producer,
             }
             yield Finding("in-place-on-saved-tensor", change.place.path, Range(*change.place.at), values)
@@ -34,7 +35,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 name = event.target.hint if isinstance(event.target, Tensor) else "the parameter"
                 leaf: dict[str, str | int | float] = {
                     "operation": "this",
-                    "tensor": name,
+                    "tensor": f"`{name}`",
                     "producer": f"what uses `{name}`",
                 }
                 yield Finding("in-place-on-saved-tensor", event.place.path, Range(*event.place.at), leaf)
