@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts import code
 from gradlint.facts.formulas import EVERYTHING
-from gradlint.facts.interpret import calls, modules, precision, ranges, tensors
+from gradlint.facts.interpret import calls, classes, modules, precision, ranges, tensors
 from gradlint.facts.roles import role
 from gradlint.facts.shapes import BATCH
 from gradlint.facts.torch_names import SHAPING, canonical
@@ -152,7 +152,7 @@ def of_instance(it: Interpreter, value: Instance, name: str, expr: code.Attribut
                 return calls.enter(it, calls.bound(member, value, owner), [], {}, it.place(expr.at if expr else None))
             return calls.bound(member, value, owner)
         return member
-    if name not in value.pending and calls.discover(it, value, name):
+    if name not in value.pending and classes.discover(it, value, name):
         return value.attributes[name]
     if value.kind in ("module", "lightning", "dataset", "optimizer"):
         if name == "training":

@@ -13,6 +13,7 @@ from gradlint.facts.interpret import (
     assign,
     bootstraps,
     calls,
+    classes,
     conditions,
     expressions,
     imports,
@@ -523,7 +524,7 @@ class Interpreter:
         return None
 
     def define_class(self, node: code.Class) -> str | None:
-        calls.define_class(self, node)
+        classes.define_class(self, node)
         return None
 
     def give_back(self, node: code.Return) -> str | None:

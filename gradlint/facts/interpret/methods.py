@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gradlint.facts.interpret import (
     assign,
     calls,
+    classes,
     containers,
     forward,
     frameworks,
@@ -85,7 +86,7 @@ def _collection(it: Interpreter, call: MethodCall[Value]) -> Value:
 def _instance(it: Interpreter, call: MethodCall[Instance]) -> Value:
     if call.receiver.kind in ("module", "lightning"):
         return module_methods.module(it, call)
-    arguments = [*call.arguments, *calls.handed_up(call.receiver)]
+    arguments = [*call.arguments, *classes.handed_up(call.receiver)]
     return calls.unseen(it, arguments, call.keywords, call.place, call.hint, call.receiver)
 
 
@@ -98,7 +99,7 @@ def _super(it: Interpreter, call: MethodCall[Super]) -> Value:
             calls.record(it, "LRScheduler.__init__", call.arguments, call.keywords, target, call.place, receiver=target)
         _fill(it, target, call.arguments)
         if isinstance(target, Instance):
-            calls.hand_up(it, target, [*call.arguments, *call.keywords.values()])
+            classes.hand_up(it, target, [*call.arguments, *call.keywords.values()])
         return Constant(None)
     if isinstance(target, Instance) and target.kind in ("module", "lightning"):
         if name in module_methods.MODULE and name != "forward":
@@ -106,7 +107,7 @@ def _super(it: Interpreter, call: MethodCall[Super]) -> Value:
             return module_methods.MODULE[name](it, through)
         if name == "forward":
             return forward.unseen(it, target, call.arguments, call.keywords, call.place)
-    handed = calls.handed_up(target) if isinstance(target, Instance) else []
+    handed = classes.handed_up(target) if isinstance(target, Instance) else []
     return calls.unseen(it, [*call.arguments, *handed], call.keywords, call.place, call.hint, target)
 
 
@@ -139,7 +140,7 @@ def _class(it: Interpreter, call: MethodCall[ClassValue]) -> Value:
         return Constant(None)
     if call.name in ("from_pretrained", "load_from_checkpoint", "from_config"):
         instance = Instance(call.receiver, modules.kind_of(call.receiver), place=call.place, assumed=True)
-        calls.initialise(it, instance, [], {"**": Unknown("config")}, call.place)
+        classes.initialise(it, instance, [], {"**": Unknown("config")}, call.place)
         return instance
     return calls.unseen(it, call.arguments, call.keywords, call.place, call.hint)
 

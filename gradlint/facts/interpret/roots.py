@@ -6,7 +6,7 @@ from typing import Any
 
 from gradlint.facts import code
 from gradlint.facts.events import Repeat, Run
-from gradlint.facts.interpret import calls, expressions, forward, initialisers, modules
+from gradlint.facts.interpret import calls, classes, expressions, forward, initialisers, modules
 from gradlint.facts.interpret.frame import Frame
 from gradlint.facts.interpret.interpreter import Interpreter
 from gradlint.facts.model import FunctionFact, ModuleDef, Stack
@@ -164,7 +164,7 @@ def _class(it: Interpreter, cls: ClassValue) -> None:
                 if not parameter.star:
                     given = _passed(it, cls, init, parameter.name)
                     keywords[parameter.name] = given or calls.assumed(it, parameter, init)
-        calls.initialise(it, instance, [], keywords, place)
+        classes.initialise(it, instance, [], keywords, place)
 
     _run(it, Run(f"{cls.name}.__init__", cls.scope.path), build)
     if kind in ("module", "lightning"):
