@@ -5,20 +5,23 @@ Cost is counted in Python calls, which do not depend on the machine.
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-import libcst
 import pytest
 from conftest import Run
 
 from gradlint import replay
-from gradlint.facts import Project, build
+from gradlint.facts import Project, outline
+from gradlint.facts.code import Stmt
 from gradlint.facts.events import OptimizerStep, walk
 from gradlint.facts.interpret import interpreter
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.positions import Lines
 from gradlint.source import Source, from_text, read
 
 HEAD = "import torch\nfrom torch import nn\n"
@@ -147,20 +150,20 @@ def test_every_arm_of_a_long_ladder_is_gone_through() -> None:
     assert [step.place.at[0] for step in steps] == list(range(5, 5 + 2_000, 2))
 
 
-def test_of_a_long_file_only_what_trains_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    parsed: list[int] = []
-    original = libcst.parse_module
+def test_of_a_long_file_only_what_trains_is_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
+    lowered: list[int] = []
+    original = outline.lower
 
-    def parse(text: str) -> libcst.Module:
-        parsed.append(text.count("\n"))
-        return original(text)
+    def lower(run: Sequence[ast.stmt], lines: Lines, path: str) -> list[list[Stmt]]:
+        lowered.extend((node.end_lineno or 0) - node.lineno + 1 for node in run)
+        return original(run, lines, path)
 
-    monkeypatch.setattr(build.cst, "parse_module", parse)
+    monkeypatch.setattr(outline, "lower", lower)
     plain = "".join(f"def get_{i}(x):\n    if x:\n        return {i}\n    return x\n\n\n" for i in range(8_000))
     loops = _functions(20)
     facts = _facts(plain + loops + plain[: plain.index("def get_500(")])
     assert len(facts.optimizers) == 20
-    assert sum(parsed) <= loops.count("\n") + 20
+    assert sum(lowered) <= loops.count("\n") + 20
 
 
 def test_a_function_of_many_branches_ends_at_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Lowering: nothing is lost between the CST and the `Program`, and every position is the text's own."""
+"""Lowering: nothing is lost between the syntax tree and the `Program`, and every position is the text's own."""
 
 from __future__ import annotations
 
@@ -98,6 +98,28 @@ def test_deep_nesting_is_an_error_not_a_crash() -> None:
 def test_a_long_sum_needs_no_deep_stack() -> None:
     program = build("import torch\nx = " + " + ".join(["a"] * 700) + "\n", "train.py")
     assert len(program.body) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("f'layer{i}.w'", "text"), ("'head.' f'layer{i}.w'", "text"), ("f'{i:03d}'", "string"), ("f'{i!r}'", "string")],
+)
+def test_a_string_put_together_of_plain_pieces_keeps_them(text: str, kind: str) -> None:
+    (found,) = [node for node in _nodes(build(f"key = {text}\n", "train.py")) if isinstance(node, code.Other)]
+    assert found.kind == kind
+    written = [part.value for part in found.parts if isinstance(part, code.Literal)]
+    assert written == ([] if kind == "string" else ["head.layer" if "head" in text else "layer", ".w"])
+    assert [part.name for part in found.parts if isinstance(part, code.Name)] == ["i"]
+
+
+def test_an_index_in_parentheses_is_the_same_index() -> None:
+    (plain,), (wrapped,) = (
+        [node for node in _nodes(build(f"y = x[{index}]\n", "train.py")) if isinstance(node, code.Subscript)]
+        for index in ("0, 1:2", "(0), 1:2")
+    )
+    (tupled,) = [node for node in _nodes(build("y = x[(0, 1)]\n", "t.py")) if isinstance(node, code.Subscript)]
+    (empty,) = [node for node in _nodes(build("y = x[()]\n", "t.py")) if isinstance(node, code.Subscript)]
+    assert [len(node.index) for node in (plain, wrapped, tupled, empty)] == [2, 2, 2, 1]
 
 
 def test_only_statements_that_can_matter_are_kept() -> None:

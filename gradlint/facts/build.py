@@ -1,18 +1,12 @@
-"""The single pass over the CST: a file's text becomes its `Program`.
-
-`ast` reads the whole file first (a tenth of LibCST's cost): it names syntax errors, gives positions and decides which
-top-level statements can matter; LibCST then parses only runs of those, so a large library file costs little.
-"""
+"""The single pass over the syntax tree: a file's text becomes its `Program`."""
 
 from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from types import EllipsisType
 from typing import Any
-
-import libcst as cst
 
 from gradlint.errors import SourceError
 from gradlint.facts import code, positions
@@ -20,13 +14,14 @@ from gradlint.facts.code import Expr, Span, Stmt
 
 LADDER = 100
 """Arms of `if … elif …` that are told apart by their tests."""
+TEXT = 400
+"""Characters of a string that is kept; nothing is known of a longer one."""
 
 
 def build(text: str, path: str) -> code.Program:
     """Lower every statement of a file. Raises SourceError with line and column where the text is not Python."""
     tree = parse(text, path)
-    lines = split_lines(text)
-    lowered = lower(tree.body, lines, positions.Lines(text, lines), path) if tree.body else []
+    lowered = lower(tree.body, positions.Lines(text, split_lines(text)), path)
     return code.Program(path, [statement for statements in lowered for statement in statements])
 
 
@@ -50,303 +45,202 @@ def split_lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def first_line(node: ast.stmt) -> int:
-    """Where a statement begins, decorators included."""
-    decorators = getattr(node, "decorator_list", None)
-    return min(node.lineno, decorators[0].lineno) if decorators else node.lineno
-
-
-def lower(run: Sequence[ast.stmt], split: list[str], lines: positions.Lines, path: str) -> list[list[Stmt]]:
-    """Parse neighbouring top-level statements with LibCST and lower each."""
-    first, last = first_line(run[0]), run[-1].end_lineno or run[-1].lineno
-    try:
-        module = cst.parse_module("\n".join(split[first - 1 : last]) + "\n")
-    except cst.ParserSyntaxError as error:
-        raise SourceError(
-            error.message, path=path, line=first + error.raw_line - 1, column=error.raw_column + 1
-        ) from None
-    except RecursionError:
-        raise SourceError("nested too deeply to be parsed", path=path, line=first) from None
-    statements = _small(module.body)
-    # A line may hold statements beside those of the run: they are told apart by their order on it.
-    skip = sum(1 for _ in statements) - len(run)
-    if skip > 0:
-        statements = statements[_before(run[0], lines) :][: len(run)]
+def lower(run: Sequence[ast.stmt], lines: positions.Lines, path: str) -> list[list[Stmt]]:
+    """Lower top-level statements, each by itself."""
     lowering = _Lowering(lines)
-    return [lowering.one(node, twin) for node, twin in zip(statements, run, strict=True)]
-
-
-def imported(node: ast.Import | ast.ImportFrom, lines: positions.Lines) -> Stmt:
-    """An import, of which `ast` tells everything."""
-    names = [(alias.name, alias.asname) for alias in node.names]
-    if isinstance(node, ast.Import):
-        return code.Import(names, lines.span(node))
-    starts = [lines.span(alias)[:2] for alias in node.names]
-    spans = [(line, column, line, column + len(name)) for (line, column), (name, _) in zip(starts, names, strict=True)]
-    return code.ImportFrom(node.module or "", node.level, names, lines.span(node), spans)
-
-
-def _small(body: Sequence[Any]) -> list[Any]:
-    return [small for line in body for small in (line.body if type(line) is cst.SimpleStatementLine else (line,))]
-
-
-def _before(node: ast.stmt, lines: positions.Lines) -> int:
-    """How many statements stand before `node` on its line."""
-    text = lines.text_lines[node.lineno - 1].encode()[: node.col_offset].decode(errors="replace")
-    return len(_small(cst.parse_module(text).body)) if text.strip() else 0
+    try:
+        return [lowering.one(node) for node in run]
+    except RecursionError:
+        raise SourceError("nested too deeply to be parsed", path=path, line=run[0].lineno) from None
 
 
 class _Lowering:
-    """Walks CST and `ast` statements in step; expressions take their spans from the statement's list."""
+    """Walks statements and expressions; what stands inside an f-string has the span of the whole string, since older
+    interpreters misplace it.
+    """
 
     def __init__(self, lines: positions.Lines) -> None:
         self._lines = lines
-        self._spans: list[Span] = []
-        self._next = 0
-        self._fallback: Span | None = None
+        self._string: Span | None = None
 
-    def block(self, body: Sequence[Any], twins: Sequence[ast.stmt]) -> list[Stmt]:
-        return [made for node, twin in zip(_small(body), twins, strict=True) for made in self.one(node, twin)]
+    def block(self, body: Iterable[ast.stmt]) -> list[Stmt]:
+        return [made for node in body for made in self.one(node)]
 
-    def one(self, node: Any, twin: ast.stmt) -> list[Stmt]:
+    def one(self, node: ast.stmt) -> list[Stmt]:
         method = _STATEMENTS.get(type(node))
-        return method(self, node, twin) if method is not None else []
+        return method(self, node) if method is not None else []
 
-    def suite(self, body: Any, twins: Sequence[ast.stmt]) -> list[Stmt]:
-        if type(body) is cst.SimpleStatementSuite:
-            return self.block([cst.SimpleStatementLine(body=body.body)], twins)
-        return self.block(body.body, twins)
-
-    def header(self, twin: ast.stmt, lower: Callable[[], Any]) -> Any:
-        """Run `lower` with the spans of the statement's own expressions; again with its own if they disagree."""
-        self._spans = positions.in_order(positions.header_parts(twin), self._lines)
-        self._next, self._fallback = 0, None
-        result = lower()
-        if self._next != len(self._spans):
-            self._fallback = self._lines.span(twin)
-            result = lower()
-        return result
-
-    def take(self) -> Span:
-        if self._fallback is not None:
-            return self._fallback
-        self._next += 1
-        return self._spans[self._next - 1] if self._next <= len(self._spans) else (1, 1, 1, 1)
+    def span(self, node: ast.AST) -> Span:
+        return self._string if self._string is not None else self._lines.span(node)
 
     # Expressions
 
-    def expr(self, node: Any) -> Expr:
+    def expr(self, node: ast.expr) -> Expr:
         method = _EXPRESSIONS.get(type(node))
         return method(self, node) if method is not None else code.Other(type(node).__name__, [])
 
-    def optional(self, node: Any) -> Expr | None:
+    def optional(self, node: ast.expr | None) -> Expr | None:
         return None if node is None else self.expr(node)
 
-    def name(self, node: cst.Name) -> Expr:
-        at = self.take()
-        if node.value in _SINGLETONS:
-            return code.Literal(_SINGLETONS[node.value], at)
-        return code.Name(node.value, at)
+    def every(self, nodes: Iterable[ast.expr]) -> list[Expr]:
+        return [self.expr(node) for node in nodes]
 
-    def number(self, node: Any) -> Expr:
-        return code.Literal(_number(node.value), self.take())
+    def name(self, node: ast.Name) -> Expr:
+        return code.Name(node.id, self.span(node))
 
-    def string(self, node: Any) -> Expr:
-        at = self.take()
-        quoted = isinstance(node, cst.SimpleString) and "\\" not in node.value and not node.prefix
-        value = node.raw_value if quoted else node.evaluated_value
-        if isinstance(value, str) and len(value) <= 400:
-            return code.Literal(value, at)
-        return self._parts(node, at)
+    def constant(self, node: ast.Constant) -> Expr:
+        value = node.value
+        if isinstance(value, (bytes, EllipsisType)) or (isinstance(value, str) and len(value) > TEXT):
+            return code.Other("ellipsis" if value is ... else "string", [])
+        return code.Literal(None if isinstance(value, complex) else value, self.span(node))
 
-    def formatted(self, node: Any) -> Expr:
-        at = self.take()
-        if not all(_plain_piece(piece) for piece in node.parts):
-            return self._parts(node, at)
-        outer, self._fallback = self._fallback, at
-        parts: list[Expr] = [
-            code.Literal(piece.value, None)
-            if isinstance(piece, cst.FormattedStringText)
-            else self.expr(piece.expression)
-            for piece in node.parts
-        ]
-        self._fallback = outer
-        return code.Other("text", parts)
+    def formatted(self, node: ast.JoinedStr) -> Expr:
+        outer, self._string = self._string, self.span(node)
+        plain = all(_plain_piece(piece) for piece in node.values)
+        parts = [self._piece(piece) for piece in node.values if plain or isinstance(piece, ast.FormattedValue)]
+        self._string = outer
+        return code.Other("text" if plain else "string", parts)
 
-    def _parts(self, node: Any, at: Span) -> Expr:
-        # Older interpreters misplace what stands inside an f-string: it gets the span of the whole string.
-        outer, self._fallback = self._fallback, at
-        parts = [self.expr(expression) for expression in _formatted_expressions(node)]
-        self._fallback = outer
-        return code.Other("string", parts)
+    def _piece(self, piece: ast.expr) -> Expr:
+        return self.expr(piece.value) if isinstance(piece, ast.FormattedValue) else self.expr(piece)
 
-    def ellipsis(self, node: Any) -> Expr:
-        self.take()
-        return code.Other("ellipsis", [])
+    def attribute(self, node: ast.Attribute) -> Expr:
+        return code.Attribute(self.expr(node.value), node.attr, self.span(node))
 
-    def attribute(self, node: cst.Attribute) -> Expr:
-        base = self.expr(node.value)
-        return code.Attribute(base, node.attr.value, self.take())
-
-    def call(self, node: cst.Call) -> Expr:
+    def call(self, node: ast.Call) -> Expr:
         func = self.expr(node.func)
-        arguments = [self.argument(arg) for arg in node.args]
-        return code.Call(func, arguments, self.take())
+        given: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
+        if node.keywords and node.args:
+            given.sort(key=lambda part: (part.lineno, part.col_offset))
+        return code.Call(func, [self.argument(part) for part in given], self.span(node))
 
-    def argument(self, node: cst.Arg) -> code.Argument:
-        value = self.expr(node.value)
-        at = self.take() if node.keyword or node.star == "**" else None
-        return code.Argument(node.keyword.value if node.keyword else None, value, node.star, at)
+    def argument(self, node: ast.expr | ast.keyword) -> code.Argument:
+        if isinstance(node, ast.keyword):
+            value = self.expr(node.value)
+            return code.Argument(node.arg, value, "" if node.arg else "**", self.span(node))
+        if isinstance(node, ast.Starred):
+            return code.Argument(None, self.expr(node.value), "*", None)
+        return code.Argument(None, self.expr(node), "", None)
 
-    def subscript(self, node: cst.Subscript) -> Expr:
+    def subscript(self, node: ast.Subscript) -> Expr:
         base = self.expr(node.value)
-        index = [self.slice(element.slice) for element in node.slice]
-        return code.Subscript(base, index, self.take())
+        # `x[a, b]` and `x[(a, b)]` are the same to Python; `x[()]` has one index, the empty tuple.
+        index = node.slice.elts if isinstance(node.slice, ast.Tuple) and node.slice.elts else [node.slice]
+        return code.Subscript(base, self.every(index), self.span(node))
 
-    def slice(self, node: Any) -> Expr:
-        if type(node) is cst.Slice:
-            return code.Slice(self.optional(node.lower), self.optional(node.upper), self.optional(node.step))
-        value = self.expr(node.value)
-        return code.Star(value) if node.star else value
+    def slice(self, node: ast.Slice) -> Expr:
+        return code.Slice(self.optional(node.lower), self.optional(node.upper), self.optional(node.step))
 
-    def binary(self, node: cst.BinaryOperation) -> Expr:
+    def binary(self, node: ast.BinOp) -> Expr:
         # A long sum is a deep left spine: descend it in a loop.
         chain = [node]
-        while isinstance(chain[-1].left, cst.BinaryOperation):
+        while isinstance(chain[-1].left, ast.BinOp):
             chain.append(chain[-1].left)
         left = self.expr(chain[-1].left)
         for link in reversed(chain):
-            right = self.expr(link.right)
-            left = code.Binary(_OPERATORS.get(type(link.operator).__name__, "?"), left, right, self.take())
+            left = code.Binary(_OPERATORS[type(link.op).__name__], left, self.expr(link.right), self.span(link))
         return left
 
-    def unary(self, node: cst.UnaryOperation) -> Expr:
-        value = self.expr(node.expression)
-        op = _OPERATORS.get(type(node.operator).__name__, "?")
+    def unary(self, node: ast.UnaryOp) -> Expr:
+        value = self.expr(node.operand)
+        op = _OPERATORS[type(node.op).__name__]
         if op == "-" and isinstance(value, code.Literal) and type(value.value) in (int, float):
             return code.Literal(-value.value, value.at)  # type: ignore[operator]
         return code.Unary(op, value)
 
-    def compare(self, node: cst.Comparison) -> Expr:
+    def compare(self, node: ast.Compare) -> Expr:
         left = self.expr(node.left)
-        rest = [(_OPERATORS.get(type(t.operator).__name__, "?"), self.expr(t.comparator)) for t in node.comparisons]
-        return code.Compare(left, rest)
+        pairs = zip(node.ops, node.comparators, strict=True)
+        return code.Compare(left, [(_OPERATORS[type(op).__name__], self.expr(right)) for op, right in pairs])
 
-    def logic(self, node: cst.BooleanOperation) -> Expr:
-        op = _OPERATORS[type(node.operator).__name__]
-        parts: list[Any] = [node.right]
-        left = node.left
-        while type(left) is cst.BooleanOperation and type(left.operator) is type(node.operator):
-            parts.append(left.right)
-            left = left.left
-        parts.append(left)
-        return code.Logic(op, [self.expr(part) for part in reversed(parts)])
+    def logic(self, node: ast.BoolOp) -> Expr:
+        values = list(node.values)
+        while isinstance(values[0], ast.BoolOp) and type(values[0].op) is type(node.op):
+            values[:1] = values[0].values
+        return code.Logic(_OPERATORS[type(node.op).__name__], self.every(values))
 
-    def conditional(self, node: cst.IfExp) -> Expr:
-        body = self.expr(node.body)
-        test = self.expr(node.test)
-        return code.Conditional(test, body, self.expr(node.orelse))
+    def conditional(self, node: ast.IfExp) -> Expr:
+        return code.Conditional(self.expr(node.test), self.expr(node.body), self.expr(node.orelse))
 
-    def display(self, node: Any) -> Expr:
-        items: list[Expr] = []
-        for element in node.elements:
-            value = self.expr(element.value)
-            items.append(code.Star(value) if type(element) is cst.StarredElement else value)
+    def display(self, node: ast.Tuple | ast.List | ast.Set) -> Expr:
         kind = type(node).__name__.lower()
-        return code.Sequence(kind, items, self.take() if kind == "list" else None)
+        return code.Sequence(kind, self.every(node.elts), self.span(node) if kind == "list" else None)
 
-    def mapping(self, node: cst.Dict) -> Expr:
-        items: list[tuple[Expr | None, Expr]] = []
-        for element in node.elements:
-            key = self.expr(element.key) if type(element) is cst.DictElement else None
-            items.append((key, self.expr(element.value)))
-        return code.DictDisplay(items)
+    def mapping(self, node: ast.Dict) -> Expr:
+        pairs = zip(node.keys, node.values, strict=True)
+        return code.DictDisplay([(self.optional(key), self.expr(value)) for key, value in pairs])
 
     def comprehension(self, node: Any) -> Expr:
-        key = self.expr(node.key) if isinstance(node, cst.DictComp) else None
-        element = self.expr(node.value if isinstance(node, cst.DictComp) else node.elt)
-        generators: list[code.Generator] = []
-        part = node.for_in
-        while part is not None:
-            target, iterable = self.expr(part.target), self.expr(part.iter)
-            generators.append(code.Generator(target, iterable, [self.expr(test.test) for test in part.ifs]))
-            part = part.inner_for_in
-        return code.Comprehension(_COMPREHENSIONS[type(node).__name__], key, element, generators, self.take())
+        key = self.expr(node.key) if isinstance(node, ast.DictComp) else None
+        element = self.expr(node.value if isinstance(node, ast.DictComp) else node.elt)
+        generators = [
+            code.Generator(self.expr(part.target), self.expr(part.iter), self.every(part.ifs))
+            for part in node.generators
+        ]
+        return code.Comprehension(_COMPREHENSIONS[type(node)], key, element, generators, self.span(node))
 
-    def function(self, node: cst.Lambda) -> Expr:
-        parameters = self.parameters(node.params)
-        body = self.expr(node.body)
-        return code.Lambda(parameters, body, self.take())
+    def function(self, node: ast.Lambda) -> Expr:
+        return code.Lambda(self.parameters(node.args), self.expr(node.body), self.span(node))
 
-    def walrus(self, node: cst.NamedExpr) -> Expr:
-        target = self.expr(node.target)
-        value = self.expr(node.value)
-        return code.Walrus(target.name, value) if isinstance(target, code.Name) else value
+    def walrus(self, node: ast.NamedExpr) -> Expr:
+        return code.Walrus(node.target.id, self.expr(node.value))
 
-    def wrapped(self, node: Any) -> Expr:
-        value = node.expression if isinstance(node, cst.Await) else node.value
-        kind = "yield"
-        if isinstance(value, cst.From):
-            value, kind = value.item, "yield from"
-        parts = [] if value is None else [self.expr(value)]
-        return parts[0] if isinstance(node, cst.Await) else code.Other(kind, parts)
+    def awaited(self, node: ast.Await) -> Expr:
+        return self.expr(node.value)
 
-    def starred(self, node: cst.StarredElement) -> Expr:
+    def yielded(self, node: ast.Yield | ast.YieldFrom) -> Expr:
+        kind = "yield" if isinstance(node, ast.Yield) else "yield from"
+        return code.Other(kind, [] if node.value is None else [self.expr(node.value)])
+
+    def starred(self, node: ast.Starred) -> Expr:
         return code.Star(self.expr(node.value))
 
-    def parameters(self, node: cst.Parameters) -> list[code.Parameter]:
-        def one(param: cst.Param, star: str, keyword_only: bool) -> code.Parameter:
-            annotation = self.expr(param.annotation.annotation) if param.annotation else None
-            default = self.optional(param.default)
-            return code.Parameter(param.name.value, default, annotation, star, keyword_only)
+    def parameters(self, node: ast.arguments) -> list[code.Parameter]:
+        def one(arg: ast.arg, default: ast.expr | None, star: str, keyword_only: bool) -> code.Parameter:
+            annotation = self.optional(arg.annotation)
+            return code.Parameter(arg.arg, self.optional(default), annotation, star, keyword_only)
 
-        result = [one(param, "", False) for param in (*node.posonly_params, *node.params)]
-        if type(node.star_arg) is cst.Param:
-            result.append(one(node.star_arg, "*", False))
-        result.extend(one(param, "", True) for param in node.kwonly_params)
-        if node.star_kwarg is not None:
-            result.append(one(node.star_kwarg, "**", False))
+        plain = [*node.posonlyargs, *node.args]
+        defaults = [*[None] * (len(plain) - len(node.defaults)), *node.defaults]
+        result = [one(arg, default, "", False) for arg, default in zip(plain, defaults, strict=True)]
+        if node.vararg is not None:
+            result.append(one(node.vararg, None, "*", False))
+        pairs = zip(node.kwonlyargs, node.kw_defaults, strict=True)
+        result.extend(one(arg, default, "", True) for arg, default in pairs)
+        if node.kwarg is not None:
+            result.append(one(node.kwarg, None, "**", False))
         return result
 
     # Statements
 
-    def evaluate(self, node: cst.Expr, twin: ast.stmt) -> list[Stmt]:
-        value = self.header(twin, lambda: self.expr(node.value))
+    def evaluate(self, node: ast.Expr) -> list[Stmt]:
+        value = self.expr(node.value)
         idle = isinstance(value, code.Literal) or (
             isinstance(value, code.Other) and not value.parts and not value.kind.startswith("yield")
         )
-        return [] if idle else [code.Evaluate(value, self._lines.span(twin))]
+        return [] if idle else [code.Evaluate(value, self.span(node))]
 
-    def assign(self, node: cst.Assign, twin: ast.stmt) -> list[Stmt]:
-        targets, value = self.header(twin, lambda: ([self.expr(t.target) for t in node.targets], self.expr(node.value)))
-        return [code.Assign(targets, value, self._lines.span(twin))]
+    def assign(self, node: ast.Assign) -> list[Stmt]:
+        return [code.Assign(self.every(node.targets), self.expr(node.value), self.span(node))]
 
-    def annotated(self, node: cst.AnnAssign, twin: ast.stmt) -> list[Stmt]:
-        target, annotation, value = self.header(
-            twin, lambda: (self.expr(node.target), self.expr(node.annotation.annotation), self.optional(node.value))
-        )
-        return [code.Annotated(target, annotation, value, self._lines.span(twin))]
+    def annotated(self, node: ast.AnnAssign) -> list[Stmt]:
+        target, annotation = self.expr(node.target), self.expr(node.annotation)
+        return [code.Annotated(target, annotation, self.optional(node.value), self.span(node))]
 
-    def augmented(self, node: cst.AugAssign, twin: ast.stmt) -> list[Stmt]:
-        target, value = self.header(twin, lambda: (self.expr(node.target), self.expr(node.value)))
-        op = _OPERATORS.get(type(node.operator).__name__.removesuffix("Assign"), "?")
-        return [code.Augmented(target, op, value, self._lines.span(twin))]
+    def augmented(self, node: ast.AugAssign) -> list[Stmt]:
+        op = _OPERATORS[type(node.op).__name__]
+        return [code.Augmented(self.expr(node.target), op, self.expr(node.value), self.span(node))]
 
-    def branch(self, node: cst.If, twin: ast.If) -> list[Stmt]:
+    def branch(self, node: ast.If) -> list[Stmt]:
         # An elif ladder is a right spine: unroll it, so that a thousand arms need no thousand frames. A long one is
         # read as a choice between its arms that no test decides.
         ladder: list[tuple[Expr, list[Stmt], Span]] = []
-        rest: list[Stmt] = []
-        current: Any = node
         while True:
-            test = self.header(twin, partial(self.expr, current.test))
-            ladder.append((test, self.suite(current.body, twin.body), self._lines.header(twin)))
-            if isinstance(current.orelse, cst.If):
-                current, twin = current.orelse, twin.orelse[0]  # type: ignore[assignment]
-                continue
-            if current.orelse is not None:
-                rest = self.suite(current.orelse.body, twin.orelse)
-            break
+            ladder.append((self.expr(node.test), self.block(node.body), self._lines.header(node)))
+            if len(node.orelse) != 1 or not isinstance(node.orelse[0], ast.If):
+                break
+            node = node.orelse[0]
+        rest = self.block(node.orelse)
         if len(ladder) > LADDER:
             tests = code.Other("tests", [test for test, _, _ in ladder])
             return [code.Match(tests, [*(body for _, body, _ in ladder), rest], ladder[0][2])]
@@ -354,145 +248,103 @@ class _Lowering:
             rest = [code.If(test, body, rest, at)]
         return rest
 
-    def loop(self, node: cst.For, twin: Any) -> list[Stmt]:
-        target, iterable = self.header(twin, lambda: (self.expr(node.target), self.expr(node.iter)))
-        body = self.suite(node.body, twin.body)
-        orelse = self.suite(node.orelse.body, twin.orelse) if node.orelse else []
-        return [code.For(target, iterable, body, orelse, self._lines.header(twin))]
+    def loop(self, node: Any) -> list[Stmt]:
+        target, iterable = self.expr(node.target), self.expr(node.iter)
+        return [code.For(target, iterable, self.block(node.body), self.block(node.orelse), self._lines.header(node))]
 
-    def repeat(self, node: cst.While, twin: Any) -> list[Stmt]:
-        test = self.header(twin, lambda: self.expr(node.test))
-        body = self.suite(node.body, twin.body)
-        orelse = self.suite(node.orelse.body, twin.orelse) if node.orelse else []
-        return [code.While(test, body, orelse, self._lines.header(twin))]
+    def repeat(self, node: ast.While) -> list[Stmt]:
+        test = self.expr(node.test)
+        return [code.While(test, self.block(node.body), self.block(node.orelse), self._lines.header(node))]
 
-    def within(self, node: cst.With, twin: Any) -> list[Stmt]:
-        def items() -> list[tuple[Expr, Expr | None]]:
-            return [(self.expr(i.item), self.expr(i.asname.name) if i.asname else None) for i in node.items]
+    def within(self, node: Any) -> list[Stmt]:
+        items = [(self.expr(item.context_expr), self.optional(item.optional_vars)) for item in node.items]
+        return [code.With(items, self.block(node.body), self._lines.header(node))]
 
-        lowered = self.header(twin, items)
-        return [code.With(lowered, self.suite(node.body, twin.body), self._lines.header(twin))]
+    def attempt(self, node: Any) -> list[Stmt]:
+        body, handlers = self.block(node.body), [self.block(handler.body) for handler in node.handlers]
+        return [code.Try(body, handlers, self.block(node.orelse), self.block(node.finalbody), self._lines.header(node))]
 
-    def attempt(self, node: Any, twin: Any) -> list[Stmt]:
-        body = self.suite(node.body, twin.body)
-        handlers = [self.suite(h.body, t.body) for h, t in zip(node.handlers, twin.handlers, strict=True)]
-        orelse = self.suite(node.orelse.body, twin.orelse) if node.orelse else []
-        final = self.suite(node.finalbody.body, twin.finalbody) if node.finalbody else []
-        return [code.Try(body, handlers, orelse, final, self._lines.header(twin))]
+    def match(self, node: ast.Match) -> list[Stmt]:
+        cases = [self.block(case.body) for case in node.cases]
+        return [code.Match(self.expr(node.subject), cases, self._lines.header(node))]
 
-    def match(self, node: cst.Match, twin: Any) -> list[Stmt]:
-        subject = self.header(twin, lambda: self.expr(node.subject))
-        cases = [self.suite(case.body, t.body) for case, t in zip(node.cases, twin.cases, strict=True)]
-        return [code.Match(subject, cases, self._lines.header(twin))]
+    def define(self, node: Any) -> list[Stmt]:
+        decorators, parameters = self.every(node.decorator_list), self.parameters(node.args)
+        return [code.Function(node.name, parameters, decorators, self.block(node.body), self._lines.header(node))]
 
-    def define(self, node: cst.FunctionDef, twin: Any) -> list[Stmt]:
-        def head() -> tuple[list[Expr], list[code.Parameter]]:
-            decorators = [self.expr(d.decorator) for d in node.decorators]
-            parameters = self.parameters(node.params)
-            if node.returns is not None:
-                self.expr(node.returns.annotation)
-            return decorators, parameters
+    def define_class(self, node: ast.ClassDef) -> list[Stmt]:
+        decorators = self.every(node.decorator_list)
+        bases = [self.expr(base.value if isinstance(base, ast.Starred) else base) for base in node.bases]
+        kinds = [self.expr(keyword.value) for keyword in node.keywords if keyword.arg == "metaclass"]
+        kind = next((v.name if isinstance(v, (code.Name, code.Attribute)) else "?" for v in kinds), "")
+        bases.extend(self.expr(keyword.value) for keyword in node.keywords if keyword.arg is None)
+        return [code.Class(node.name, bases, decorators, self.block(node.body), self._lines.header(node), kind)]
 
-        decorators, parameters = self.header(twin, head)
-        body = self.suite(node.body, twin.body)
-        return [code.Function(node.name.value, parameters, decorators, body, self._lines.header(twin))]
+    def give_back(self, node: ast.Return) -> list[Stmt]:
+        return [code.Return(self.optional(node.value), self.span(node))]
 
-    def define_class(self, node: cst.ClassDef, twin: Any) -> list[Stmt]:
-        def head() -> tuple[list[Expr], list[Expr], str]:
-            decorators = [self.expr(d.decorator) for d in node.decorators]
-            arguments = sorted((*node.bases, *node.keywords), key=lambda a: a.keyword is not None)
-            values = [(arg.keyword, self.expr(arg.value)) for arg in arguments]
-            kinds = [v for k, v in values if k is not None and k.value == "metaclass"]
-            kind = next((v.name if isinstance(v, (code.Name, code.Attribute)) else "?" for v in kinds), "")
-            return decorators, [value for keyword, value in values if keyword is None], kind
+    def jump(self, node: ast.Raise | ast.Break | ast.Continue) -> list[Stmt]:
+        value = self.optional(node.exc) if isinstance(node, ast.Raise) else None
+        return [code.Jump(type(node).__name__.lower(), value, self.span(node))]
 
-        decorators, bases, metaclass = self.header(twin, head)
-        body = self.suite(node.body, twin.body)
-        return [code.Class(node.name.value, bases, decorators, body, self._lines.header(twin), metaclass)]
+    def delete(self, node: ast.Delete) -> list[Stmt]:
+        first = node.targets[0]
+        alone = len(node.targets) == 1 and isinstance(first, (ast.Tuple, ast.List))
+        return [code.Delete(self.every(first.elts if alone else node.targets), self.span(node))]  # type: ignore[attr-defined]
 
-    def give_back(self, node: cst.Return, twin: ast.stmt) -> list[Stmt]:
-        value = self.header(twin, lambda: self.optional(node.value))
-        return [code.Return(value, self._lines.span(twin))]
+    def check(self, node: ast.Assert) -> list[Stmt]:
+        return [code.Assert(self.expr(node.test), self.span(node))]
 
-    def jump(self, node: Any, twin: ast.stmt) -> list[Stmt]:
-        value = self.header(twin, lambda: self._raised(node)) if isinstance(node, cst.Raise) else None
-        return [code.Jump(type(node).__name__.lower(), value, self._lines.span(twin))]
+    def bring(self, node: ast.Import) -> list[Stmt]:
+        return [code.Import([(alias.name, alias.asname) for alias in node.names], self.span(node))]
 
-    def _raised(self, node: cst.Raise) -> Expr | None:
-        value = self.optional(node.exc)
-        if node.cause is not None:
-            self.expr(node.cause.item)
-        return value
+    def bring_from(self, node: ast.ImportFrom) -> list[Stmt]:
+        names = [(alias.name, alias.asname) for alias in node.names]
+        spans = [self._imported(alias) for alias in node.names]
+        return [code.ImportFrom(node.module or "", node.level, names, self.span(node), spans)]
 
-    def delete(self, node: cst.Del, twin: ast.stmt) -> list[Stmt]:
-        target = self.header(twin, lambda: self.expr(node.target))
-        targets = target.items if isinstance(target, code.Sequence) else [target]
-        return [code.Delete(targets, self._lines.span(twin))]
+    def _imported(self, alias: ast.alias) -> Span:
+        line, column, _, _ = self.span(alias)
+        return (line, column, line, column + len(alias.name))
 
-    def check(self, node: cst.Assert, twin: ast.stmt) -> list[Stmt]:
-        test = self.header(twin, lambda: (self.expr(node.test), self.optional(node.msg)))[0]
-        return [code.Assert(test, self._lines.span(twin))]
-
-    def bring(self, node: Any, twin: Any) -> list[Stmt]:
-        return [imported(twin, self._lines)]
-
-    def scoped(self, node: Any, twin: Any) -> list[Stmt]:
-        return [code.Scoped(type(node).__name__.lower(), list(twin.names), self._lines.span(twin))]
+    def scoped(self, node: ast.Global | ast.Nonlocal) -> list[Stmt]:
+        return [code.Scoped(type(node).__name__.lower(), list(node.names), self.span(node))]
 
 
-def _plain_piece(piece: Any) -> bool:
-    """Whether a piece of an f-string is its text as written, or an expression without format or conversion."""
-    if isinstance(piece, cst.FormattedStringText):
-        return not {"\\", "{", "}"} & set(piece.value)
-    return piece.format_spec is None and piece.conversion is None and piece.equal is None
+def _plain_piece(piece: ast.expr) -> bool:
+    """Whether a piece of an f-string is text, or an expression without format or conversion."""
+    return isinstance(piece, ast.Constant) or (
+        isinstance(piece, ast.FormattedValue) and piece.format_spec is None and piece.conversion == -1
+    )
 
 
-def _formatted_expressions(node: Any) -> list[Any]:
-    if isinstance(node, cst.ConcatenatedString):
-        return [*_formatted_expressions(node.left), *_formatted_expressions(node.right)]
-    if isinstance(node, cst.FormattedString):
-        return [part.expression for part in node.parts if isinstance(part, cst.FormattedStringExpression)]
-    return []
-
-
-def _number(text: str) -> int | float | None:
-    try:
-        return int(text, 0)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-_SINGLETONS = {"True": True, "False": False, "None": None}
-_COMPREHENSIONS = {"ListComp": "list", "SetComp": "set", "GeneratorExp": "generator", "DictComp": "dict"}
+_COMPREHENSIONS: dict[type, str] = {
+    ast.ListComp: "list", ast.SetComp: "set", ast.GeneratorExp: "generator", ast.DictComp: "dict",
+}  # fmt: skip
 _OPERATORS = {
-    "Add": "+", "Subtract": "-", "Multiply": "*", "Divide": "/", "FloorDivide": "//", "Modulo": "%", "Power": "**",
-    "MatrixMultiply": "@", "BitAnd": "&", "BitOr": "|", "BitXor": "^", "LeftShift": "<<", "RightShift": ">>",
-    "Minus": "-", "Plus": "+", "Not": "not", "BitInvert": "~", "Equal": "==", "NotEqual": "!=", "LessThan": "<",
-    "LessThanEqual": "<=", "GreaterThan": ">", "GreaterThanEqual": ">=", "Is": "is", "IsNot": "is not", "In": "in",
-    "NotIn": "not in", "And": "and", "Or": "or",
+    "Add": "+", "Sub": "-", "Mult": "*", "Div": "/", "FloorDiv": "//", "Mod": "%", "Pow": "**", "MatMult": "@",
+    "BitAnd": "&", "BitOr": "|", "BitXor": "^", "LShift": "<<", "RShift": ">>", "USub": "-", "UAdd": "+", "Not": "not",
+    "Invert": "~", "Eq": "==", "NotEq": "!=", "Lt": "<", "LtE": "<=", "Gt": ">", "GtE": ">=", "Is": "is",
+    "IsNot": "is not", "In": "in", "NotIn": "not in", "And": "and", "Or": "or",
 }  # fmt: skip
 _EXPRESSIONS: dict[type, Callable[[_Lowering, Any], Expr]] = {
-    cst.Name: _Lowering.name, cst.Integer: _Lowering.number, cst.Float: _Lowering.number,
-    cst.Imaginary: _Lowering.number, cst.SimpleString: _Lowering.string, cst.ConcatenatedString: _Lowering.string,
-    cst.FormattedString: _Lowering.formatted, cst.Ellipsis: _Lowering.ellipsis, cst.Attribute: _Lowering.attribute,
-    cst.Call: _Lowering.call, cst.Subscript: _Lowering.subscript, cst.BinaryOperation: _Lowering.binary,
-    cst.UnaryOperation: _Lowering.unary, cst.Comparison: _Lowering.compare, cst.BooleanOperation: _Lowering.logic,
-    cst.IfExp: _Lowering.conditional, cst.Tuple: _Lowering.display, cst.List: _Lowering.display,
-    cst.Set: _Lowering.display, cst.Dict: _Lowering.mapping, cst.ListComp: _Lowering.comprehension,
-    cst.SetComp: _Lowering.comprehension, cst.GeneratorExp: _Lowering.comprehension,
-    cst.DictComp: _Lowering.comprehension, cst.Lambda: _Lowering.function, cst.NamedExpr: _Lowering.walrus,
-    cst.Await: _Lowering.wrapped, cst.Yield: _Lowering.wrapped, cst.StarredElement: _Lowering.starred,
+    ast.Name: _Lowering.name, ast.Constant: _Lowering.constant, ast.JoinedStr: _Lowering.formatted,
+    ast.Attribute: _Lowering.attribute, ast.Call: _Lowering.call, ast.Subscript: _Lowering.subscript,
+    ast.Slice: _Lowering.slice, ast.BinOp: _Lowering.binary, ast.UnaryOp: _Lowering.unary,
+    ast.Compare: _Lowering.compare, ast.BoolOp: _Lowering.logic, ast.IfExp: _Lowering.conditional,
+    ast.Tuple: _Lowering.display, ast.List: _Lowering.display, ast.Set: _Lowering.display, ast.Dict: _Lowering.mapping,
+    ast.ListComp: _Lowering.comprehension, ast.SetComp: _Lowering.comprehension,
+    ast.GeneratorExp: _Lowering.comprehension, ast.DictComp: _Lowering.comprehension, ast.Lambda: _Lowering.function,
+    ast.NamedExpr: _Lowering.walrus, ast.Await: _Lowering.awaited, ast.Yield: _Lowering.yielded,
+    ast.YieldFrom: _Lowering.yielded, ast.Starred: _Lowering.starred,
 }  # fmt: skip
-_STATEMENTS: dict[type, Callable[[_Lowering, Any, Any], list[Stmt]]] = {
-    cst.Expr: _Lowering.evaluate, cst.Assign: _Lowering.assign, cst.AnnAssign: _Lowering.annotated,
-    cst.AugAssign: _Lowering.augmented, cst.If: _Lowering.branch, cst.For: _Lowering.loop, cst.While: _Lowering.repeat,
-    cst.With: _Lowering.within, cst.Try: _Lowering.attempt, cst.TryStar: _Lowering.attempt, cst.Match: _Lowering.match,
-    cst.FunctionDef: _Lowering.define, cst.ClassDef: _Lowering.define_class, cst.Return: _Lowering.give_back,
-    cst.Break: _Lowering.jump, cst.Continue: _Lowering.jump, cst.Raise: _Lowering.jump, cst.Del: _Lowering.delete,
-    cst.Assert: _Lowering.check, cst.Import: _Lowering.bring, cst.ImportFrom: _Lowering.bring,
-    cst.Global: _Lowering.scoped, cst.Nonlocal: _Lowering.scoped,
+_STATEMENTS: dict[type, Callable[[_Lowering, Any], list[Stmt]]] = {
+    ast.Expr: _Lowering.evaluate, ast.Assign: _Lowering.assign, ast.AnnAssign: _Lowering.annotated,
+    ast.AugAssign: _Lowering.augmented, ast.If: _Lowering.branch, ast.For: _Lowering.loop, ast.AsyncFor: _Lowering.loop,
+    ast.While: _Lowering.repeat, ast.With: _Lowering.within, ast.AsyncWith: _Lowering.within,
+    ast.Try: _Lowering.attempt, getattr(ast, "TryStar", ast.Try): _Lowering.attempt, ast.Match: _Lowering.match,
+    ast.FunctionDef: _Lowering.define, ast.AsyncFunctionDef: _Lowering.define, ast.ClassDef: _Lowering.define_class,
+    ast.Return: _Lowering.give_back, ast.Break: _Lowering.jump, ast.Continue: _Lowering.jump,
+    ast.Raise: _Lowering.jump, ast.Delete: _Lowering.delete, ast.Assert: _Lowering.check, ast.Import: _Lowering.bring,
+    ast.ImportFrom: _Lowering.bring_from, ast.Global: _Lowering.scoped, ast.Nonlocal: _Lowering.scoped,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The program as plain data: what the single pass over the CST keeps of a file.
+"""The program as plain data: what the single pass over the syntax tree keeps of a file.
 
 Every node is a small record without syntax objects, so a file's `Program` can be cached and interpreted again when
 another file changes. `at` is `(line, column, end_line, end_column)`, 1-based, end exclusive, or None where no position

@@ -7,7 +7,7 @@ from __future__ import annotations
 import ast
 
 from gradlint.facts import code, positions
-from gradlint.facts.build import first_line, imported, lower, parse, split_lines
+from gradlint.facts.build import lower, parse, split_lines
 from gradlint.facts.code import Stmt
 from gradlint.facts.relevance import relevant
 from gradlint.facts.shrink import shrink
@@ -29,30 +29,19 @@ class Outline:
         self.stars = [i for i, node in enumerate(self._tree.body) if _imports_all(node)]
 
     def program(self) -> code.Program:
-        """Every statement that can matter, in order; neighbours are parsed together."""
+        """Every statement that can matter, in order."""
         if self._program is None:
             wanted = relevant(self._tree, self._split)
-            self._take_imports(wanted)
-            for run in self._runs([i for i in wanted if i not in self._lowered]):
-                nodes = [self._tree.body[index] for index in run]
-                self._lowered.update(zip(run, lower(nodes, self._split, self._lines, self.path), strict=True))
-            self._program = code.Program(self.path, [stmt for index in wanted for stmt in self._lowered[index]])
+            self._program = code.Program(self.path, [stmt for index in wanted for stmt in self.statement(index)])
             for index in wanted:
                 self._tree.body[index] = ast.Pass()  # lowered once, it is not looked at again
         return self._program
 
     def statement(self, index: int) -> list[Stmt]:
-        """One top-level statement; neighbours on the same line come with it."""
-        self._take_imports([index])
+        """One top-level statement."""
         if index not in self._lowered:
-            self._lowered[index] = lower([self._tree.body[index]], self._split, self._lines, self.path)[0]
+            self._lowered[index] = lower([self._tree.body[index]], self._lines, self.path)[0]
         return self._lowered[index]
-
-    def _take_imports(self, indices: list[int]) -> None:
-        for index in indices:
-            node = self._tree.body[index]
-            if isinstance(node, (ast.Import, ast.ImportFrom)) and index not in self._lowered:
-                self._lowered[index] = [imported(node, self._lines)]
 
     def _binders(self) -> dict[str, list[int]]:
         """Which statements bind each name, or change its value by a method call."""
@@ -61,16 +50,6 @@ class Outline:
             for name in binds(node):
                 table.setdefault(name, []).append(index)
         return table
-
-    def _runs(self, indices: list[int]) -> list[list[int]]:
-        runs: list[list[int]] = []
-        for index in indices:
-            last = self._tree.body[runs[-1][-1]] if runs else None
-            if last is not None and first_line(self._tree.body[index]) <= (last.end_lineno or 0) + 1:
-                runs[-1].append(index)
-            else:
-                runs.append([index])
-        return runs
 
 
 def _imports_all(node: ast.stmt) -> bool:

@@ -20,7 +20,7 @@ _LONG = 60
 
 
 def relevant(tree: ast.Module, lines: list[str]) -> list[int]:
-    """Indices of the top-level statements worth a CST, in order."""
+    """Indices of the top-level statements that can matter, in order."""
     definitions: dict[str, list[int]] = {}
     wanted = [False] * len(tree.body)
     queue: list[int] = []

@@ -1,4 +1,4 @@
-"""Long tables of constants, cut out before LibCST sees them: nothing in them can be a model, an optimizer or a setting.
+"""Long tables of constants, left out: nothing in them can be a model, an optimizer or a setting.
 
 A display of more than `TABLE` items, a string of more than `STRING` characters, or a chain of more than `CHAIN` calls
 or operations, is read as None. Without this a file with a 5 MB literal costs a minute and gigabytes, and a chain costs
