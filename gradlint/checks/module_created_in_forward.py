@@ -8,19 +8,21 @@ from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
 from gradlint.facts.events import Backward
 from gradlint.facts.holding import related
+from gradlint.facts.interpret.modules import walk
 from gradlint.facts.model import AttributeWrite, CallFact, TrainingFacts
 from gradlint.facts.protocol import repeats_around
-from gradlint.facts.registration import has_parameters
-from gradlint.facts.values import Constant, Instance, Tensor, Value, is_module
+from gradlint.facts.registration import learns
+from gradlint.facts.values import Constant, Instance, Layer, Tensor, Value, is_module
 from gradlint.options import Options
 
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every construction of a module that stands in a forward or in the innermost loop around a Backward."""
     training = _training_loops(facts)
-    for call in facts.calls:
+    built = [call for call in facts.calls if _built(call)]
+    for call in built:
         module = call.result
-        if not _built(call) or not has_parameters(module) or _trained(facts, call):
+        if not _new_parameters(call, built) or _trained(facts, call):
             continue
         losses = training.get(call.repeats[-1], []) if call.repeats else []
         in_loop = any(related(module, root) for loss in losses for root in loss.roots)
@@ -43,6 +45,17 @@ def _built(call: CallFact) -> bool:
     return (not call.function.endswith("__init__") and call.function != "<module>") or bool(call.repeats)
 
 
+def _new_parameters(call: CallFact, built: list[CallFact]) -> bool:
+    """Whether parameters begin with this call: `nn.Sequential(self.body, self.head)` only strings together others'."""
+    given = [*call.arguments, *call.keywords.values()]
+    for part in walk(call.result):
+        passed = any(relations.within(part, value) for value in given)
+        inline = isinstance(call.result, Layer) and any(other.result is part for other in built)
+        if learns(part) and (not passed or inline):
+            return True
+    return False
+
+
 def _training_loops(facts: TrainingFacts) -> dict[int, list[Tensor]]:
     """What is back-propagated in each iteration of a loop itself, by the loop's number."""
     found: dict[int, list[Tensor]] = {}
@@ -61,7 +74,7 @@ def _empty_before(facts: TrainingFacts, write: AttributeWrite) -> bool:
     same = [other for other in facts.writes if other.owner is write.owner and other.name == write.name]
     if any(isinstance(other.value, Constant) and other.value.value is None for other in same):
         return True
-    aside = not write.function.endswith((".forward", ".__call__"))
+    aside = not write.function.endswith((".forward", ".__call__", ".__init__"))
     return aside and any(other.function.endswith(".__init__") for other in same)
 
 
@@ -80,8 +93,13 @@ def _kept(facts: TrainingFacts, call: CallFact, module: Value) -> bool:
     kept = [write for write in facts.writes if is_module(write.value) and relations.within(module, write.value)]
     if kept and (call.conditional or call.forward_of is None or any(_empty_before(facts, write) for write in kept)):
         return True
-    return any(
-        other.result is not module and isinstance(other.result, Instance) and module in other.result.attributes.values()
-        for other in facts.calls
-        if is_module(other.result)
-    )
+    return any(_part_of(module, other) for other in facts.calls)
+
+
+def _part_of(module: Value, outer: CallFact) -> bool:
+    """Whether another object that is built makes the module for itself: that one is named then."""
+    owner = outer.result
+    if owner is module or not isinstance(owner, Instance) or not is_module(owner):
+        return False
+    passed = any(module is value for value in (*outer.arguments, *outer.keywords.values()))
+    return not passed and module in owner.attributes.values()

@@ -36,17 +36,14 @@ def modules_in(value: Value | None, depth: int = 0) -> Iterator[Value]:
 
 def has_parameters(module: Value) -> bool:
     """Whether a module surely has parameters of its own or below it."""
-    for part in walk(module):
-        if (
-            isinstance(part, Layer)
-            and part.kind == f"torch.nn.{part.name}"
-            and part.name in PARAMETRIC
-            and not _bare(part)
-        ):
-            return True
-        if isinstance(part, Instance) and any(isinstance(v, Tensor) and v.parameter for v in part.attributes.values()):
-            return True
-    return False
+    return any(learns(part) for part in walk(module))
+
+
+def learns(part: Value) -> bool:
+    """Whether a module surely has parameters of its own."""
+    if isinstance(part, Layer) and part.kind == f"torch.nn.{part.name}" and part.name in PARAMETRIC:
+        return not _bare(part)
+    return isinstance(part, Instance) and any(isinstance(v, Tensor) and v.parameter for v in part.attributes.values())
 
 
 def _bare(layer: Layer) -> bool:
