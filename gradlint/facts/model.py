@@ -268,7 +268,8 @@ class TrainingFacts:
     iterations make it anew, the layers and parameters of a module that an output of it hangs on. `cut_short`: a run
     took more steps than are allowed, so what it lacks may stand in the rest. `beside` asks whether another file of the
     package reaches an attribute of a class. `froze`: what the trial of a loop froze, which stands for the iteration
-    before. `released`: attributes that an iteration of a loop, by its number, sets to something without a graph.
+    before. `released`: attributes that an iteration of a loop, by its number, sets to something without a graph, and
+    `asked` the methods that it calls outside forwards on something unseen.
     """
 
     path: str
@@ -282,6 +283,7 @@ class TrainingFacts:
     writes: list[AttributeWrite] = field(default_factory=list)
     carried: list[CarriedState] = field(default_factory=list)
     released: set[tuple[str, int]] = field(default_factory=set)
+    asked: set[tuple[str, int]] = field(default_factory=set)
     in_place: list[InPlace] = field(default_factory=list)
     bootstraps: list[Bootstrap] = field(default_factory=list)
     bare: list[BareExpression] = field(default_factory=list)

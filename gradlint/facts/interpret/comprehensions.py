@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
-from gradlint.facts.interpret import assign, expressions, iterators
+from gradlint.facts.interpret import assign, conditions, expressions, iterators
 from gradlint.facts.interpret.loops import UNROLL, any_element, elements
 from gradlint.facts.model import RepeatedInstance
 from gradlint.facts.scope import Scope
-from gradlint.facts.values import Collection, Mapping, Parameters, Snapshot, Steps, Tensor, Value, is_module
+from gradlint.facts.values import Collection, Mapping, Parameters, Snapshot, Steps, Tensor, Value, is_module, merge
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -45,7 +45,7 @@ def _rounds(it: Interpreter, generators: list[code.Generator], index: int, actio
     iterable = expressions.evaluate(it, generator.iterable)
     iterators.exhaust(it, iterable, it.place(None), "the comprehension")
     known = elements(it, iterable)
-    complete = known is not None and not generator.conditions
+    complete = known is not None
     items = known if known is not None else [any_element(it, iterable)]
     if isinstance(iterable, Steps) and known is None:
         complete = False
@@ -53,8 +53,10 @@ def _rounds(it: Interpreter, generators: list[code.Generator], index: int, actio
         return _repeated(it, generators, index, action, budget, iterable, items[0])
     for item in items[:UNROLL]:
         assign.bind(it, generator.target, item, it.statement, fresh=True)
-        for condition in generator.conditions:
-            expressions.evaluate(it, condition)
+        passes = [conditions.truth(expressions.evaluate(it, condition)) for condition in generator.conditions]
+        if False in passes:
+            continue
+        complete = complete and None not in passes
         if not _rounds(it, generators, index + 1, action, budget):
             return False
     return complete
@@ -88,7 +90,9 @@ def _collection(it: Interpreter, expr: code.Comprehension) -> Value:
     items: list[Value] = []
     complete = _rounds(it, expr.generators, 0, lambda: items.append(expressions.evaluate(it, expr.element)), [UNROLL])
     _same_each_time(it, expr, items)
-    element = items[0] if not complete and items else None
+    element = None
+    if not complete and items:
+        element = merge(items) if all(is_module(item) for item in items) else items[0]
     if element is not None and isinstance(element, Tensor) and len(items) == 1:
         return Collection("list", items, True, it.place(expr.at), element)
     kind = "list" if expr.kind != "set" else "set"

@@ -102,6 +102,17 @@ def compares_settings(it: Interpreter, test: Expr) -> bool:
     return all(number(expressions.evaluate(it, side)) is not None for side in sides)
 
 
+def fixed(it: Interpreter, test: Expr) -> bool:
+    """Whether a test reads only constants, arguments and entries of a config: nothing that the code sets on the way."""
+    for name in _names(test):
+        value = expressions.evaluate(it, name)
+        given = isinstance(value, Unknown) and value.origin in ("parameter", "attribute", "field")
+        entry = isinstance(name, code.Attribute) and isinstance(expressions.evaluate(it, name.base), Unknown)
+        if not (isinstance(value, Constant) or given or entry):
+            return False
+    return True
+
+
 def condition(it: Interpreter, test: Expr) -> Condition:
     """The canonical form of a test: `not x`, `x is None` and `x == False` are the negation of `x`."""
     negated = False

@@ -81,7 +81,7 @@ def _left_over(it: Interpreter, state: Tensor) -> frozenset[int]:
             part = stack.pop()
             if id(part) in known:
                 found |= known[id(part)]
-            elif id(part) not in seen:
+            elif id(part) not in seen and id(part) not in it.settled:
                 seen.add(id(part))
                 if isinstance(part, Tensor):
                     stack.extend(part.sources)

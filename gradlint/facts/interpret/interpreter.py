@@ -107,6 +107,7 @@ class Interpreter:
         self.births = facts.born
         self.calculated: dict[tuple[object, ...], Calculation] = {}
         self.carried: dict[int, int] = {}
+        self.settled: set[int] = set()
         self.left_over: tuple[int, dict[int, frozenset[int]]] = (0, {})
         self.rounds: dict[int, int | None] = {}
         self.sizes: dict[int, dict[int, int]] = {}
@@ -279,7 +280,8 @@ class Interpreter:
             lambda: self._knowing(holds, node.body, condition.default is False),
             lambda: self._knowing(fails, node.orelse, condition.default is True),
         ]
-        ended = self.arms(condition, actions, node.at, conditions.compares_settings(self, node.test))
+        fixed = bool(self.repeats) and condition.loop is None and conditions.fixed(self, node.test)
+        ended = self.arms(condition, actions, node.at, conditions.compares_settings(self, node.test), fixed)
         if condition.default is True and node.body and isinstance(node.body[-1], code.Return):
             self.unusual = True
         return ended
@@ -294,9 +296,16 @@ class Interpreter:
             self.unusual = before
 
     def arms(
-        self, condition: Condition, actions: list[Callable[[], str | None]], at: Span, setting: bool = False
+        self,
+        condition: Condition,
+        actions: list[Callable[[], str | None]],
+        at: Span,
+        setting: bool = False,
+        fixed: bool = False,
     ) -> str | None:
-        """Run exclusive arms from the same state and merge what goes on after them; a `setting` chooses one for all."""
+        """Run exclusive arms from the same state and merge what goes on after them; a `setting` chooses one for all, a
+        `fixed` condition the same one in every iteration.
+        """
         tapes: list[list[Node]] = []
         going: list[dict[tuple[int, str], tuple[Any, Value]]] = []
         endings: list[str | None] = []
@@ -312,12 +321,27 @@ class Interpreter:
         self.branches -= not setting
         if not any(ended is None for ended in endings):
             self.frame.ready = before_ready
+        settled = self._settled(going) if fixed else []
         self.journal.join(going)
+        for value in tensors.parts(place[key] for place, key in settled):
+            self.settled.add(id(value))
+            self.kept.append(value)
         if any(tapes):
             self.tape.append(Branch(condition, tapes, self.place(at)))
         if all(ended is not None for ended in endings):
             return endings[0] if len(set(endings)) == 1 else "mixed"
         return None
+
+    def _settled(self, arms: list[dict[tuple[int, str], tuple[Any, Value]]]) -> list[tuple[Any, str]]:
+        """What one arm leaves without a graph and another with one."""
+        places = {at: place for changes in arms for at, (place, _) in changes.items()}
+        found: list[tuple[Any, str]] = []
+        for (ident, key), place in places.items():
+            values = [changes[ident, key][1] if (ident, key) in changes else place.get(key) for changes in arms]
+            graphs = {carries_graph(value) for value in values}
+            if len(graphs) == 2:
+                found.append((place, key))
+        return found
 
     def loop(self, node: code.For) -> str | None:
         iterable = expressions.evaluate(self, node.iterable)

@@ -30,6 +30,8 @@ def unknown(it: Interpreter, call: MethodCall[Unknown]) -> Value:
     """A method of a value that nobody has seen made."""
     receiver, name, place, hint = call.receiver, call.name, call.place, call.hint
     arguments, keywords = call.arguments, call.keywords
+    if not it.forwards:
+        it.facts.asked.update((name, number) for number in it.repeats)
     found = frameworks.unknown_method(it, receiver, name, arguments, keywords, place, hint)
     if found is not None:
         return found
