@@ -22,7 +22,7 @@ _PLAIN = frozenset(f"torch.nn.{name}" for name in ("Module", *CONTAINERS))
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge the initialisers that a file which trains never calls, and those whose type test no module passes."""
     for function in facts.functions:
-        if facts.optimizers and _forgotten(function):
+        if facts.optimizers and _forgotten(function) and not _for_others(facts, function):
             yield _finding(function.name, function.place, "nothing calls it")
     seen = set()
     for call in facts.calls:
@@ -46,6 +46,15 @@ def _forgotten(function: FunctionFact) -> bool:
         return False
     owner = function.owner
     return owner is None or not (owner.opaque or set(owner.externals()) - _PLAIN)
+
+
+def _for_others(facts: TrainingFacts, function: FunctionFact) -> bool:
+    """Whether another file of the package may call it, or a subclass: a module without a forward is there to extend."""
+    owner = function.owner
+    name = function.name.rpartition(".")[2]
+    if facts.beside(owner.name if owner is not None else name, name):
+        return True
+    return owner is not None and "torch.nn.Module" in owner.externals() and owner.find("forward") is None
 
 
 def _misses(facts: TrainingFacts, call: CallFact, applied: FunctionValue) -> bool:
