@@ -28,11 +28,11 @@ from gradlint.facts.events import (
     repeats,
     walk,
 )
-from gradlint.facts.interpret import modules
+from gradlint.facts.interpret import modules, tensors
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
 from gradlint.facts.sequence import straight
-from gradlint.facts.values import Unknown, Value
+from gradlint.facts.values import Tensor, Unknown, Value
 
 _NAMED = re.compile(r"eval|valid|(\b|_)val(\b|_|[A-Z])|test|infer|predict|accuracy", re.IGNORECASE)
 _SCORES = re.compile(r"(^|_)(eval|evaluate|evaluation|valid|validate|validation|val|test|accuracy|score)($|_)")
@@ -76,7 +76,11 @@ def evaluations(facts: TrainingFacts) -> Iterator[Evaluation]:
         if run.managed or run.name.endswith(".training_step"):
             continue
         events = run.events
-        prepared = {e.module for e in events if isinstance(e, ModeSwitch) and e.training is False}
+        prepared: dict[Value, int] = {}
+        for index, e in enumerate(events):
+            if isinstance(e, ModeSwitch) and e.training is False:
+                prepared.setdefault(e.module, index)
+        order = {id(e): index for index, e in enumerate(events)}
         loaded = {e.module for e in events if isinstance(e, LoadSnapshot)}
         for loop, function in _leaf_loops(run.tree, run.name):
             inside = walk(loop.body)
@@ -91,9 +95,18 @@ def evaluations(facts: TrainingFacts) -> Iterator[Evaluation]:
                 if id(event) in perhaps or module in frozen or _CRITERION.search(facts.name_of(module, "")):
                     continue
                 beside = module in trained and (named or _apart(run.tree, loop, module))
-                if beside or module in prepared or (named and module in loaded):
+                ready = prepared.get(module, len(order)) < order.get(id(event), 0)
+                if not named and _given_back(run, event):
+                    continue
+                if beside or ready or (named and module in loaded):
                     yield Evaluation(run, loop, module, event)
         yield from _at_once(run, trained)
+
+
+def _given_back(run: Run, event: Forward) -> bool:
+    """Whether the run returns something that hangs on a call, for its caller to go back through."""
+    found = [part for part in tensors.parts([run.result]) if isinstance(part, Tensor) and part.roots]
+    return any(id(event.result) in tensors.ancestry(part) for part in found)
 
 
 def _calls(nodes: list[Node]) -> Iterator[Call]:

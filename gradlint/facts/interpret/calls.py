@@ -475,7 +475,7 @@ def _bind_parameters(
         else:
             names[parameter.name] = assumed(it, parameter, function)
         if names[parameter.name] is not function.receiver:
-            it.call_it(parameter.name, names[parameter.name])
+            it.call_it(parameter.name, names[parameter.name], lent=True)
 
 
 def _default(it: Interpreter, parameter: code.Parameter, function: FunctionValue) -> Value:

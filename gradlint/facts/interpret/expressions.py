@@ -64,6 +64,9 @@ def _name(it: Interpreter, expr: code.Name) -> Value:
     found = module.get(expr.name)
     if found is not None:
         return found
+    if expr.name == "torch":
+        # Brought by `from common import *`, or by `import torch.optim as optim` alone: it stands for nothing else.
+        return External("torch")
     for star in module.stars:
         return External(canonical(f"{star}.{expr.name}"))
     missing = Unknown(expr.name, "value", uses_of(it, expr.name))

@@ -108,6 +108,7 @@ class Interpreter:
         self.calculated: dict[tuple[object, ...], Calculation] = {}
         self.carried: dict[int, int] = {}
         self.settled: set[int] = set()
+        self.lent: set[int] = set()
         self.left_over: tuple[int, dict[int, frozenset[int]]] = (0, {})
         self.rounds: dict[int, int | None] = {}
         self.sizes: dict[int, dict[int, int]] = {}
@@ -183,12 +184,17 @@ class Interpreter:
             self.kept.append(value)
         return value
 
-    def call_it(self, name: str, value: Value) -> None:
-        """Remember the first name under which a value is known."""
+    def call_it(self, name: str, value: Value, lent: bool = False) -> None:
+        """Remember the first name under which a value is known; one `lent` by a callee's parameter gives way."""
         if isinstance(value, Unknown) and value.origin == "call" and id(value) not in self.facts.names:
             # What an unseen factory made is known by the name it is given: `net = build(cfg)`.
             value.hint = name
         if not isinstance(value, Constant):
+            if lent and id(value) not in self.facts.names:
+                self.lent.add(id(value))
+            elif id(value) in self.lent and not lent and "." not in name:
+                self.lent.discard(id(value))
+                self.facts.names.pop(id(value), None)
             self.facts.names.setdefault(id(value), name)
             self.kept.append(value)
             iterators.keep(self, value)
