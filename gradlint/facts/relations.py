@@ -42,7 +42,11 @@ def owners(value: Value | None) -> list[Value] | None:
     if is_module(value) and not isinstance(value, Choice):
         return [value]
     if isinstance(value, Tensor) and (value.parameter or _data_of_parameter(value)):
-        return owners(value.owner) if value.owner is not None and value.owner is not value else [value]
+        if value.owner is not None and value.owner is not value:
+            return owners(value.owner)
+        # One of the parameters that branches made: all that it may be.
+        either: list[Value] = [root for root in value.roots if isinstance(root, Tensor) and root.parameter]
+        return either if value not in value.roots and len(either) == len(value.roots) > 1 else [value]
     return None
 
 

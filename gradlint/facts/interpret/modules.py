@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
@@ -138,11 +138,16 @@ def holds(module: Value, part: Value) -> bool:
     for found in walk(module):
         if found is part:
             return True
-        if isinstance(found, Instance):
-            chosen = [value for value in found.attributes.values() if isinstance(value, Choice)]
-            if any(is_module(option) and holds(option, part) for value in chosen for option in value.options):
-                return True
+        chosen = [value for value in _kept(found) if isinstance(value, Choice)]
+        if any(is_module(option) and holds(option, part) for value in chosen for option in value.options):
+            return True
     return False
+
+
+def _kept(module: Value) -> Iterable[Value]:
+    if isinstance(module, Instance):
+        return module.attributes.values()
+    return module.children if isinstance(module, Layer) else ()
 
 
 _BIAS_AT = {"Linear": 2, "LazyLinear": 1, "Bilinear": 3}
