@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
 from gradlint.facts.events import Backward, Construct, Event, OptimizerStep, Rebind, Run
+from gradlint.facts.interpret.modules import walk
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
+from gradlint.facts.registration import learns
 from gradlint.facts.values import Choice, Optimizer, Tensor, Unknown, Value, is_module
 from gradlint.options import Options
 
@@ -65,7 +67,12 @@ class _Held(Machine):
         """Whether the optimizer knows the new one: it was added as a group, or is tied to something it holds."""
         tied = new.owner if isinstance(new, Tensor) and new.owner is not None else None
         given = relations.sources(self.optimizer) or []
-        return any(new is source for source in given) or (tied is not None and relations.keeps(self.optimizer, tied))
+        if any(new is source for source in given) or (tied is not None and relations.keeps(self.optimizer, tied)):
+            return True
+        # `model = Wrapper(model)`: the old one learns on inside of the new one, which adds nothing to learn.
+        inside = [source for source in given if relations.within(source, new)]
+        learning = [part for part in walk(new) if learns(part)]
+        return bool(inside) and all(any(relations.within(part, source) for source in inside) for part in learning)
 
 
 def _each(optimizer: Value) -> tuple[Value, ...]:
