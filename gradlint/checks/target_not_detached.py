@@ -33,7 +33,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 def _pulled(facts: TrainingFacts, target: Tensor, loss: LossCall) -> Iterator[Value]:
     """What a regression loss trains on its target's side: the predicting network, or one that an optimizer holds."""
-    if loss.kind not in _REGRESSIONS:
+    if loss.kind not in _REGRESSIONS or _unseen(target):
         return
     for side, other in ((loss.target, loss.input), (loss.input, loss.target)):
         if (
@@ -46,6 +46,11 @@ def _pulled(facts: TrainingFacts, target: Tensor, loss: LossCall) -> Iterator[Va
         for root in target.roots:
             if any(related(root, r) for r in other.roots) or any(holds(o, root) for o in facts.optimizers):
                 yield root
+
+
+def _unseen(target: Tensor) -> bool:
+    """Whether code that cannot be seen had it in hand, such as a method `target()` of the policy: it may detach it."""
+    return any(isinstance(part, Tensor) and part.attribute == "unseen" for part in ancestry(target).values())
 
 
 def _shared(facts: TrainingFacts, found: Bootstrap) -> Value | None:

@@ -166,9 +166,15 @@ def of_instance(it: Interpreter, value: Instance, name: str, expr: code.Attribut
     from gradlint.facts.interpret.expressions import uses_of
 
     path = f"self.{name}"
-    missing = Unknown(path, "attribute", uses_of(it, path))
+    # What a base class out of sight sets may be a parameter.
+    missing = Unknown(path, "attribute", uses_of(it, path), graph=_extends_unseen(value.cls))
     value.attributes[name] = missing
     return missing
+
+
+def _extends_unseen(cls: ClassValue) -> bool:
+    known = ("torch.", "lightning.", "abc.", "typing.", "collections.", "enum.", "object")
+    return cls.opaque or not all(name.startswith(known) for name in cls.externals())
 
 
 def _of_tensor(it: Interpreter, value: Tensor, name: str, expr: code.Attribute) -> Value:
