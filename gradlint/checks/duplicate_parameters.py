@@ -53,13 +53,11 @@ def _of_a_loop(base: Value) -> bool:
 
 def _in_turn(events: list[Event], first: Optimizer, second: Optimizer, shared: Value) -> bool:
     """Whether each of two optimizers has a loss of its own for what they share, and clears between."""
-    if any(all(related(base, shared) for base in _whole(optimizer)) for optimizer in (first, second)):
-        return False
     steps = [i for i, e in enumerate(events) if isinstance(e, OptimizerStep) and e.optimizer in (first, second)]
     if len(steps) != 2 or not any(isinstance(e, ZeroGrad) for e in events[steps[0] : steps[1]]):
         return False
     losses = [e for e in events if isinstance(e, Backward) and e.tensor is not None]
-    own = [e for e in losses if e.tensor and any(relations.overlap(root, shared) for root in e.tensor.roots)]
+    own = [e for e in losses if e.tensor and any(relations.overlap(r, shared) is not False for r in e.tensor.roots)]
     return any(e in events[: steps[0]] for e in own) and any(e in events[steps[0] : steps[1]] for e in own)
 
 
@@ -75,6 +73,6 @@ def _stepped_together(facts: TrainingFacts) -> Iterator[tuple[Optimizer, Optimiz
 
 
 def _finding(facts: TrainingFacts, place: Place, shared: Value, first: str, second: str, effect: str) -> Finding:
-    name = facts.name_of(shared, getattr(shared, "name", "a module"))
+    name = facts.name_of(shared, getattr(shared, "name", "") or getattr(shared, "hint", "") or "a module")
     values = {"module": name, "first": first, "second": second, "effect": effect}
     return Finding("duplicate-parameters", place.path, Range(*place.at), values)
