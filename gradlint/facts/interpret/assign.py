@@ -315,7 +315,8 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
     elif isinstance(value, Tensor) or isinstance(old, Tensor):
         tensors.changed_in_place(it, old, f"{node.op}=", place)
         new = tensors.combine(it, node.op, old, value, place)
-        if isinstance(value, Tensor) and value.roots and node.op == "+" and isinstance(new, Tensor):
+        taken = isinstance(value, Tensor) and bool(value.roots) and not _begun_anew(it, target)
+        if taken and node.op == "+" and isinstance(new, Tensor):
             accumulate(it, expressions.text_of(target), new, old, "sum", place)
     elif isinstance(old, Constant) and isinstance(value, Constant):
         new = expressions.fold(node.op, old, value) or it.unknown(expressions.text_of(target))
@@ -351,7 +352,8 @@ def accumulate(it: Interpreter, name: str, tensor: Tensor, target: Value, how: s
         it.emit(Accumulate(place, it.frame.function, name, tensor, target, how, outlives, within))
         return
     if how == "sum":
-        outlives = any(key in it.carried for key in tensors.ancestry(target)) or (own and not _set(it, target, place))
+        kept = any(key in it.carried for key in tensors.ancestry(target, it.dropped))
+        outlives = kept or (own and not _set(it, target, place))
     else:
         outlives = bool(it.repeats) and it.births.get(id(target)) != it.repeats[-1]
     it.emit(Accumulate(place, it.frame.function, name, tensor, target, how, outlives))
@@ -377,8 +379,7 @@ def accumulated(it: Interpreter, node: code.Assign, value: Value) -> None:
     if not it.repeats or it.forwards:
         return
     target = node.targets[0]
-    if isinstance(target, code.Name) and target.name not in it.scope.outer and it.frame.loops == len(it.repeats):
-        # The function has no loop around this, and each call of it begins anew.
+    if _begun_anew(it, target):
         return
     text = expressions.text_of(target)
     if text == "…" or not _adds_to(target, node.value):
@@ -388,6 +389,12 @@ def accumulated(it: Interpreter, node: code.Assign, value: Value) -> None:
         if isinstance(new, Tensor) and new.roots:
             accumulate(it, text, new, old, "sum", it.place(node.at))
             return
+
+
+def _begun_anew(it: Interpreter, target: Expr) -> bool:
+    """Whether each call of the function begins a name of its own anew: it has no loop around this."""
+    local = isinstance(target, code.Name) and target.name not in it.scope.outer
+    return local and it.frame.loops == len(it.repeats)
 
 
 def _adds_to(target: Expr, expr: Expr) -> bool:

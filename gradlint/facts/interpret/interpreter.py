@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from gradlint.facts import code
 from gradlint.facts.code import Span, Stmt
-from gradlint.facts.events import Branch, Condition, Event, Exit, Freeze, GradEdit, Node, Rebind, Repeat, Within, walk
+from gradlint.facts.events import (
+    Branch,
+    Condition,
+    Event,
+    Exit,
+    Freeze,
+    GradEdit,
+    Node,
+    OptimizerStep,
+    Rebind,
+    Repeat,
+    Within,
+    walk,
+)
 from gradlint.facts.interpret import (
     assign,
     bootstraps,
@@ -107,7 +120,9 @@ class Interpreter:
         self.births = facts.born
         self.calculated: dict[tuple[object, ...], Calculation] = {}
         self.carried: dict[int, int] = {}
+        # What an iteration hands on that is cut by a setting of the run, and what each optimizer step drops.
         self.settled: set[int] = set()
+        self.dropped: set[int] = set()
         self.lent: set[int] = set()
         self.left_over: tuple[int, dict[int, frozenset[int]]] = (0, {})
         self.rounds: dict[int, int | None] = {}
@@ -327,10 +342,11 @@ class Interpreter:
         self.branches -= not setting
         if not any(ended is None for ended in endings):
             self.frame.ready = before_ready
-        settled = self._settled(going) if fixed else []
+        stepping = any(isinstance(event, OptimizerStep) for tape in tapes for event in walk(tape))
+        settled = self._settled(going) if self.repeats and (fixed or stepping) else []
         self.journal.join(going)
         for value in tensors.parts(place[key] for place, key in settled):
-            self.settled.add(id(value))
+            (self.settled if fixed else self.dropped).add(id(value))
             self.kept.append(value)
         if any(tapes):
             self.tape.append(Branch(condition, tapes, self.place(at)))

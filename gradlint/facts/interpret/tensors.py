@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from gradlint.facts.events import Freeze
@@ -112,13 +113,15 @@ def live(sources: Iterable[Value | None], tensors: Iterable[Tensor]) -> tuple[Va
     return (*kept, *(s for s in sources if isinstance(s, (Collection, Mapping))))
 
 
-def ancestry(value: Value | None) -> dict[int, Value]:
-    """A tensor and everything of its graph it was computed from, by identity."""
+def ancestry(value: Value | None, without: AbstractSet[int] = frozenset()) -> dict[int, Value]:
+    """A tensor and everything of its graph it was computed from, by identity, but for what is reached only through
+    those that are left out.
+    """
     found: dict[int, Value] = {}
     stack: list[Value] = parts([value])
     while stack and len(found) < ANCESTORS:
         part = stack.pop()
-        if id(part) not in found:
+        if id(part) not in found and id(part) not in without:
             found[id(part)] = part
             if isinstance(part, Tensor):
                 stack.extend(part.sources)
