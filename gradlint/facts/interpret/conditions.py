@@ -77,9 +77,12 @@ def narrowed(it: Interpreter, test: Expr) -> tuple[dict[str, Value], dict[str, V
         return {}, {}
     name = test.arguments[0].value.name
     value = it.scope.names.get(name)
+    kind = expressions.evaluate(it, test.arguments[1].value)
+    if isinstance(value, Unknown) and isinstance(kind, External) and kind.name in _TENSORS:
+        # By its name it might be taken for a module.
+        return {name: Unknown("tensor", value.origin, touched=value.touched, graph=value.graph)}, {}
     if not isinstance(value, Choice):
         return {}, {}
-    kind = expressions.evaluate(it, test.arguments[1].value)
     passing = [option for option in value.options if is_instance(it, option, kind) is not False]
     failing = [option for option in value.options if is_instance(it, option, kind) is not True]
     return {name: merge(passing)} if passing else {}, {name: merge(failing)} if failing else {}
@@ -204,6 +207,7 @@ def _about_gradient(it: Interpreter, test: Expr) -> bool:
     return False
 
 
+_TENSORS = frozenset({"torch.Tensor", "torch.nn.Parameter", "torch.nn.parameter.Parameter"})
 _NUMBERS = frozenset({"int", "float", "complex", "bool", "str"})
 _KINDS: dict[str, tuple[type, ...]] = {"list": (Collection,), "tuple": (Collection,), "dict": (Mapping,)}
 
