@@ -52,7 +52,11 @@ def _of_a_loop(base: Value) -> bool:
 
 
 def _in_turn(events: list[Event], first: Optimizer, second: Optimizer, shared: Value) -> bool:
-    """Whether each of two optimizers has a loss of its own for what they share, and clears between."""
+    """Whether each of two optimizers has a loss of its own for what they share, and clears between; two over one and the
+    same network are no such pair.
+    """
+    if {id(base) for base in _whole(first)} == {id(base) for base in _whole(second)}:
+        return False
     steps = [i for i, e in enumerate(events) if isinstance(e, OptimizerStep) and e.optimizer in (first, second)]
     if len(steps) != 2 or not any(isinstance(e, ZeroGrad) for e in events[steps[0] : steps[1]]):
         return False
