@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import marshal
 
 import pytest
 from hypothesis import given, settings
@@ -70,14 +69,6 @@ def _column(text: str, line: int | None, offset: int | None) -> int:
     assert line is not None
     assert offset is not None
     return len(text.split("\n")[line - 1].encode()[:offset].decode()) + 1
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(EXPRESSIONS, min_size=1, max_size=4))
-def test_a_program_survives_its_plain_form(expressions: list[str]) -> None:
-    text = "".join(f"if {e}:\n    value = {e}\nelse:\n    call({e})\n" for e in expressions)
-    plain = code.encode(build(text, "train.py"))
-    assert code.encode(code.decode(marshal.loads(marshal.dumps(plain)))) == plain
 
 
 @pytest.mark.parametrize(

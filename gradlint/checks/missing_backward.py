@@ -18,12 +18,11 @@ from gradlint.options import Options
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Report steps in a loop that find nothing on any path."""
     seen: set[object] = set()
-    for run in facts.runs:
-        for meal in meals(facts, run):
-            if meal.step.place not in seen and _starves(facts, run, meal):
-                seen.add(meal.step.place)
-                values = {"optimizer": facts.name_of(meal.step.optimizer, "optimizer")}
-                yield Finding("missing-backward", meal.step.place.path, Range(*meal.step.place.at), values)
+    for run, meal in meals(facts):
+        if meal.step.place not in seen and _starves(facts, run, meal):
+            seen.add(meal.step.place)
+            values = {"optimizer": facts.name_of(meal.step.optimizer, "optimizer")}
+            yield Finding("missing-backward", meal.step.place.path, Range(*meal.step.place.at), values)
 
 
 def _starves(facts: TrainingFacts, run: Run, meal: Meal) -> bool:

@@ -14,19 +14,18 @@ from gradlint.options import Options
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Report steps that the previous iteration's gradients never reach, because they are cleared in between."""
     seen: set[object] = set()
-    for run in facts.runs:
-        for meal in meals(facts, run):
-            if (
-                "early" not in meal.kinds
-                or meal.kinds & {"fed", "wiped"}
-                or meal.backward is None
-                or meal.step.place in seen
-                or exclusive(run.tree, meal.step, meal.backward)
-            ):
-                continue
-            seen.add(meal.step.place)
-            values: dict[str, str | int | float] = {
-                "optimizer": facts.name_of(meal.step.optimizer, "optimizer"),
-                "backward_line": meal.backward.place.at[0],
-            }
-            yield Finding("step-before-backward", meal.step.place.path, Range(*meal.step.place.at), values)
+    for run, meal in meals(facts):
+        if (
+            "early" not in meal.kinds
+            or meal.kinds & {"fed", "wiped"}
+            or meal.backward is None
+            or meal.step.place in seen
+            or exclusive(run.tree, meal.step, meal.backward)
+        ):
+            continue
+        seen.add(meal.step.place)
+        values: dict[str, str | int | float] = {
+            "optimizer": facts.name_of(meal.step.optimizer, "optimizer"),
+            "backward_line": meal.backward.place.at[0],
+        }
+        yield Finding("step-before-backward", meal.step.place.path, Range(*meal.step.place.at), values)

@@ -16,13 +16,12 @@ from gradlint.options import Options
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Report the clears of steps that never find anything but wiped gradients."""
     seen: set[object] = set()
-    for run in facts.runs:
-        for meal in meals(facts, run):
-            if meal.kinds != {"wiped"} or meal.clear is None or meal.backward is None or meal.clear.place in seen:
-                continue
-            seen.add(meal.clear.place)
-            target = getattr(meal.clear, "target", None)
-            yield _finding(facts, meal.clear, target, "", meal.backward, meal.step)
+    for _, meal in meals(facts):
+        if meal.kinds != {"wiped"} or meal.clear is None or meal.backward is None or meal.clear.place in seen:
+            continue
+        seen.add(meal.clear.place)
+        target = getattr(meal.clear, "target", None)
+        yield _finding(facts, meal.clear, target, "", meal.backward, meal.step)
     for found in discards(facts):
         if found.clear.place not in seen:
             seen.add(found.clear.place)

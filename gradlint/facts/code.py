@@ -352,12 +352,8 @@ _NODES: tuple[type, ...] = (
     Augmented, If, For, While, With, Try, Match, Function, Class, Return, Jump, Delete, Assert, Import, ImportFrom,
     Scoped, Program,
 )  # fmt: skip
-_INDEX = {cls: index for index, cls in enumerate(_NODES)}
-_FIELDS = {cls: fields_of(cls) for cls in _NODES}
-
-
 _PLAIN = frozenset({"at", "name", "op", "kind", "star", "level", "module", "names", "keyword_only", "path"})
-_CHILDREN = {cls: tuple(name for name in names if name not in _PLAIN) for cls, names in _FIELDS.items()}
+_CHILDREN = {cls: tuple(name for name in fields_of(cls) if name not in _PLAIN) for cls in _NODES}
 
 
 def walk(node: Any) -> Iterator[Any]:
@@ -369,33 +365,10 @@ def walk(node: Any) -> Iterator[Any]:
         if cls is list or cls is tuple:
             stack.extend(current)
             continue
-        fields_of = _CHILDREN.get(cls)
-        if fields_of is not None:
+        names = _CHILDREN.get(cls)
+        if names is not None:
             yield current
-            for name in fields_of:
+            for name in names:
                 child = getattr(current, name)
                 if child is not None:
                     stack.append(child)
-
-
-def encode(node: Any) -> Any:
-    """A node as nested tuples of plain values, fit for `marshal` or JSON."""
-    cls = type(node)
-    if cls is list:
-        return [encode(item) for item in node]
-    if cls is tuple:
-        return (-1, *[encode(item) for item in node])
-    index = _INDEX.get(cls)
-    if index is None:
-        return node
-    return (index, *[encode(getattr(node, name)) for name in _FIELDS[cls]])
-
-
-def decode(data: Any) -> Any:
-    """Inverse of `encode`."""
-    if type(data) is list:
-        return [decode(item) for item in data]
-    if type(data) is tuple:
-        parts = [decode(item) for item in data[1:]]
-        return tuple(parts) if data[0] == -1 else _NODES[data[0]](*parts)
-    return data

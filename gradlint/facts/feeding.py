@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from gradlint.facts import relations
 from gradlint.facts.events import (
@@ -153,8 +154,13 @@ class _Feeding(Machine):
         return state
 
 
-def meals(facts: TrainingFacts, run: Run) -> list[Meal]:
-    """What the steps of a run find, one entry for each step of an optimizer that can be told from others."""
+@lru_cache(maxsize=1)
+def meals(facts: TrainingFacts) -> tuple[tuple[Run, Meal], ...]:
+    """What the steps of each run find, one entry for each step of an optimizer that can be told from others."""
+    return tuple((run, meal) for run in facts.runs for meal in _meals_of(facts, run))
+
+
+def _meals_of(facts: TrainingFacts, run: Run) -> list[Meal]:
     found: list[Meal] = []
     stepped = dict.fromkeys(e.optimizer for e in run.events if isinstance(e, OptimizerStep))
     for optimizer in stepped:

@@ -114,8 +114,15 @@ class Diagnosis:
         }
 
 
-def diagnoses(facts: TrainingFacts) -> Iterator[Diagnosis]:
+@lru_cache(maxsize=1)
+def diagnoses(facts: TrainingFacts) -> tuple[Diagnosis, ...]:
     """What an initialiser or the architecture does to each stack of a file; one finding a stack."""
+    return tuple(_diagnosed(facts))
+
+
+def _diagnosed(facts: TrainingFacts) -> Iterator[Diagnosis]:
+    if not facts.stacks:
+        return
     untold = _untold(facts)
     for run in runs(facts):
         if len(run.weights) < 3 or not run.activation:

@@ -549,7 +549,12 @@ _SPELT: dict[type, Callable[[Any, int], str]] = {
 
 def attribute_names(body: Any) -> set[str]:
     """All attribute names and plain names that a piece of code mentions."""
-    return {node.name for node in code.walk(body) if type(node) is code.Name or type(node) is code.Attribute}
+    return mentioned(code.walk(body))
+
+
+def mentioned(nodes: Iterable[Any]) -> set[str]:
+    """The attribute names and plain names among some nodes."""
+    return {node.name for node in nodes if type(node) is code.Name or type(node) is code.Attribute}
 
 
 def names_read(nodes: Iterable[Any]) -> set[str]:
@@ -580,10 +585,10 @@ def uses_by_name(nodes: Iterable[Any]) -> dict[str, frozenset[str]]:
     return {key: frozenset(value) for key, value in uses.items()}
 
 
-def method_uses(body: Any) -> dict[str, frozenset[str]]:
+def method_uses(nodes: Iterable[Any]) -> dict[str, frozenset[str]]:
     """Which methods the code calls on each plain name or attribute path."""
     uses: dict[str, set[str]] = {}
-    for node in code.walk(body):
+    for node in nodes:
         if type(node) is code.Call and type(node.func) is code.Attribute:
             uses.setdefault(text_of(node.func.base), set()).add(node.func.name)
     return {key: frozenset(value) for key, value in uses.items()}
@@ -600,5 +605,5 @@ def uses_in(it: Interpreter, node: Any) -> dict[str, frozenset[str]]:
         return {}
     table = it.uses.get(id(node))
     if table is None:
-        table = it.uses[id(node)] = method_uses(node.body)
+        table = it.uses[id(node)] = method_uses(it.below(node))
     return table

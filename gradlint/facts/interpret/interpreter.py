@@ -117,6 +117,7 @@ class Interpreter:
         self.uses: dict[int, dict[str, frozenset[str]]] = {}
         self.examples: dict[tuple[int, str], Instance | None] = {}
         self.mentioned: dict[int, set[str]] = {}
+        self.walked: dict[int, list[Any]] = {}
         self.births = facts.born
         self.calculated: dict[tuple[object, ...], Calculation] = {}
         self.carried: dict[int, int] = {}
@@ -179,6 +180,13 @@ class Interpreter:
         found = self.mentioned.get(id(node))
         if found is None:
             found = self.mentioned[id(node)] = expressions.attribute_names(node.body)
+        return found
+
+    def below(self, function: code.Function | code.Lambda) -> list[Any]:
+        """All that stands in the body of a function, walked once."""
+        found = self.walked.get(id(function))
+        if found is None:
+            found = self.walked[id(function)] = list(code.walk(function.body))
         return found
 
     def once(self, *key: object) -> bool:

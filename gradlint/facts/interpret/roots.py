@@ -26,7 +26,8 @@ _BATCH_LOOPS = ("ignite.engine.Engine", "ignite.engine.engine.Engine")
 
 def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     """Run a linted file in every way there is into it; a file of another framework is none of ours."""
-    nodes = list(code.walk(program.body))
+    statements = [(statement, list(code.walk(statement))) for statement in program.body]
+    nodes = [node for _, below in statements for node in below]
     imports = [node for node in nodes if isinstance(node, (code.Import, code.ImportFrom))]
     if _of_another_framework(imports):
         return
@@ -35,7 +36,7 @@ def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     frame = Frame(scope, "<module>")
     it.frames.append(frame)
     _run(it, Run("<module>", program.path), lambda: it.block(program.body))
-    mentioned = it.mentions = _mentions(program, imports, scope)
+    mentioned = it.mentions = _mentions(statements, imports, scope)
     it.facts.mentions = frozenset(expressions.names_read(nodes))
     it.facts.uses = expressions.uses_by_name(nodes)
     classes = [cls for cls in it.project.classes if cls.scope.path == program.path]
@@ -92,22 +93,22 @@ def _other_decorators(node: code.Function) -> list[str]:
     return [name for name in names if name not in ("no_grad", "inference_mode", "staticmethod", "classmethod")]
 
 
-def _mentions(program: code.Program, imports: Imports, scope: Scope) -> dict[str, int]:
+def _mentions(statements: list[tuple[code.Stmt, list[Any]]], imports: Imports, scope: Scope) -> dict[str, int]:
     """How often each name of a definition is mentioned outside its own definition, but as an installed module's."""
     bound = {alias or name.partition(".")[0] for node in imports for name, alias in node.names}
     installed = {name for name in bound if isinstance(scope.names.get(name), External)}
     counts: dict[str, int] = {}
-    for statement in program.body:
+    for statement, below in statements:
         own = statement.name if isinstance(statement, (code.Function, code.Class)) else ""
-        for name in _mentioned(statement, installed):
+        for name in _mentioned(below, installed):
             if name != own:
                 counts[name] = counts.get(name, 0) + 1
     return counts
 
 
-def _mentioned(statement: Any, installed: set[str]) -> set[str]:
+def _mentioned(nodes: list[Any], installed: set[str]) -> set[str]:
     found: set[str] = set()
-    for node in code.walk(statement):
+    for node in nodes:
         if type(node) is code.Name:
             found.add(node.name)
         elif type(node) is code.Attribute:
@@ -143,7 +144,7 @@ def _function(it: Interpreter, function: FunctionValue, receiver: Instance | Non
         run.tree = [Repeat(run.tree, place, number, None, name, "batches")]
     if isinstance(function.node, code.Function):
         mentioned = it.mentions.get(function.name, 0) > 0 or bool(_other_decorators(function.node))
-        sets = bool(initialisers.INITIALISING & expressions.attribute_names(function.node.body))
+        sets = bool(initialisers.INITIALISING & expressions.mentioned(it.below(function.node)))
         it.facts.functions.append(FunctionFact(name, place, False, mentioned, sets, function.owner))
 
 
@@ -176,19 +177,20 @@ def _class(it: Interpreter, cls: ClassValue) -> None:
         for member in base.attributes.values()
         if isinstance(member, FunctionValue) and isinstance(member.node, code.Function)
     ]
-    inside = expressions.attribute_names([member.node.body for member, _ in methods])
+    inside = {name for member, _ in methods for name in expressions.mentioned(it.below(member.node))}
     if kind in ("module", "lightning"):
         used = [
-            member.node.body
+            node
             for base in cls.lineage()
             if isinstance(base, ClassValue)
             for member in base.attributes.values()
             if isinstance(member, FunctionValue) and member.name != "__init__"
+            for node in it.below(member.node)
         ]
-        it.facts.modules[-1].mentions = frozenset(expressions.names_read(code.walk(used)))
+        it.facts.modules[-1].mentions = frozenset(expressions.names_read(used))
     left = [(m, b) for m, b in methods if m.name not in ("__init__", "forward") and not calls.is_property(it, m)]
     left.sort(key=lambda method: method[0].name in inside)
-    own = {id(member.node): _own_names(member.node) - {member.name} for member, _ in left}
+    own = {id(member.node): _own_names(it, member.node) - {member.name} for member, _ in left}
     while left := [(member, base) for member, base in left if id(member.node) not in it.entered]:
         # What another method calls on the same object is gone into from there.
         inner = set().union(*(own[id(member.node)] for member, _ in left))
@@ -219,12 +221,12 @@ def _forget_unrecorded(it: Interpreter, instance: Instance) -> None:
             it.journal.write(instance.attributes, name, Tensor(hint=value.hint, place=value.place))
 
 
-def _own_names(node: code.Function | code.Lambda) -> set[str]:
+def _own_names(it: Interpreter, node: code.Function | code.Lambda) -> set[str]:
     """The attributes that a method reads of its first parameter."""
     first = node.parameters[0].name if node.parameters else ""
     return {
         part.name
-        for part in code.walk(node.body)
+        for part in it.below(node)
         if type(part) is code.Attribute and type(part.base) is code.Name and part.base.name == first
     }
 
