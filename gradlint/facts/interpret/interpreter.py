@@ -31,6 +31,7 @@ from gradlint.facts.interpret import (
     expressions,
     imports,
     iterators,
+    modules,
     recurrences,
     tensors,
     wrappers,
@@ -64,6 +65,7 @@ TOTAL = (32_000, 6)
 UNROLLED = 6_000
 """Steps spent on known items one by one, loops within loops together, before the rest of each loop is taken together.
 """
+_TRAINING = frozenset({"backward", "zero_grad"})
 DEPTH = 40
 """Local calls inside one another before a callee counts as unknown."""
 
@@ -241,7 +243,11 @@ class Interpreter:
 
     def _exhausted(self) -> None:
         if not self.exhausted:
-            dearest = {} if self.last else self.costs.dearest(self, self.total - self.left + self.allowed - self.fuel)
+            dearest = (
+                {}
+                if self.last or not self._trains()
+                else self.costs.dearest(self, self.total - self.left + self.allowed - self.fuel)
+            )
             if dearest:
                 raise TooManyStepsError(dearest)
             self.exhausted = True
@@ -250,6 +256,13 @@ class Interpreter:
             self.facts.bounded.append(
                 f"{place}: more than {self.steps} steps to interpret{about}; what follows counts as unknown"
             )
+
+    def _trains(self) -> bool:
+        """Whether the file itself trains or has modules; if not, interpreting it again would show no more."""
+        own = (cls for cls in self.project.classes if cls.scope.path == self.facts.path)
+        return any(modules.kind_of(cls) in ("module", "lightning") for cls in own) or any(
+            node.name in _TRAINING for node in self.facts.nodes_of(code.Attribute)
+        )
 
     @contextmanager
     def fuelled(self) -> Iterator[None]:
