@@ -52,8 +52,8 @@ def _of_a_loop(base: Value) -> bool:
 
 
 def _in_turn(events: list[Event], first: Optimizer, second: Optimizer, shared: Value) -> bool:
-    """Whether each of two optimizers has a loss of its own for what they share, and clears between; two over one and the
-    same network are no such pair.
+    """Whether each of two optimizers has a loss of its own for what they share, and clears between; two over the same
+    network are no such pair.
     """
     if {id(base) for base in _whole(first)} == {id(base) for base in _whole(second)}:
         return False
