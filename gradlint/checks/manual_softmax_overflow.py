@@ -86,9 +86,18 @@ def _parameters(formula: Formula, depth: int = 12) -> bool:
 
 def _kernel(formula: Formula) -> bool:
     """Whether it is a distance times a coefficient with a minus in front: `-gamma * (x - y) ** 2`."""
-    product = formula.inputs[0] if formula.op == "neg" else formula
-    minus = formula.op == "neg" or any(part.op == "neg" for part in product.inputs)
-    return product.op == "*" and minus and any(part.interval.non_negative for part in product.inputs)
+    if formula.op == "neg":
+        return _distance(formula.inputs[0])
+    return _distance(formula) and formula.op == "*" and any(part.op == "neg" for part in formula.inputs)
+
+
+def _distance(formula: Formula) -> bool:
+    """Whether it is a distance times or by a coefficient, or a sum of such: `x ** 2 / (2 * a ** 2) + y ** 2 / b`."""
+    if formula.op == "+":
+        return all(_distance(part) for part in formula.inputs)
+    if formula.op == "*":
+        return any(part.interval.non_negative for part in formula.inputs)
+    return formula.op == "/" and formula.inputs[0].interval.non_negative
 
 
 def _unbounded(formula: Formula, depth: int = 12) -> bool:
