@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import outputs, targets
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.values import Layer, Tensor, Value
 from gradlint.options import Options
 
+_WEIGHTS = frozenset({"linear", "conv", "shift"})
 _SQUASHED = frozenset({"sigmoid", "softmax"})
 """Outputs that saturated-output-loss judges."""
 
@@ -19,8 +21,18 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         if loss.kind not in targets.DISTANCES or loss.place.path != facts.path or not outputs.trains(loss):
             continue
         form, labels = outputs.form_of(loss.input), targets.labels(loss.target)
-        if not labels or (form is not None and form.kind in _SQUASHED):
+        if not labels or (form is not None and form.kind in _SQUASHED) or not _scores(loss.input):
             continue
         better = "`CrossEntropyLoss`" if labels.startswith("one-hot") else "`CrossEntropyLoss` and one output a class"
         values = {"loss": outputs.named(facts, loss), "target": labels, "better": better}
         yield Finding("regression-loss-on-classes", loss.place.path, Range(*loss.place.at), values)
+
+
+def _scores(value: Value | None) -> bool:
+    """Whether it surely is what a weight layer, or a ready-made network, gives out: shares, such as the firing rates of
+    spiking cells, are compared with one-hot labels by rights.
+    """
+    operation = outputs.last_operation(value)
+    if operation is not None:
+        return operation.kind in _WEIGHTS
+    return isinstance(value, Tensor) and all(isinstance(root, Layer) for root in value.roots)
