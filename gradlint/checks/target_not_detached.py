@@ -55,7 +55,7 @@ def _unseen(target: Tensor) -> bool:
 
 def _shared(facts: TrainingFacts, found: Bootstrap) -> Value | None:
     """What the advantage hangs on, if the optimizer of the policy holds it too."""
-    if found.value is None or not isinstance(found.other, Tensor):
+    if found.value is None or not isinstance(found.other, Tensor) or _unseen(found.value):
         return None
     for optimizer in facts.optimizers:
         if any(holds(optimizer, root) for root in found.other.roots):

@@ -148,6 +148,8 @@ def unknown_function(
         result = tensors.derive(it, values, place, hint=last)
         result.mystery = result.mystery or not result.roots
         result.chain, result.optional = None, True
+        if not name.startswith("torch"):
+            result.attribute = "unseen"
         return result
     return it.unknown(last, "call", (*escaping, *[p for p in inside if isinstance(p, Tensor)]))
 
