@@ -42,7 +42,7 @@ def _point(formula: Formula) -> tuple[str, Formula] | None:
         divisor = formula.inputs[1]
         own = divisor.op in ("norm", "vector_norm") and divisor.inputs[0].same(argument)
         return ("0", divisor) if own and reach.zero(divisor) and reach.zero(argument) else None
-    if formula.op == "**" and (formula.number is None or formula.number >= 1):
+    if formula.op == "**" and (formula.number is None or formula.number == 0 or formula.number >= 1):
         return None
     if reach.signed(argument) and (formula.op != "**" or (formula.number or 0.0) % 1):
         return "0", argument

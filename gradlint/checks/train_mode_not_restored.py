@@ -8,7 +8,7 @@ from itertools import takewhile
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
 from gradlint.facts.evaluation import covers, mode_layers
-from gradlint.facts.events import Backward, Branch, Escape, Event, ModeSwitch, Node, OptimizerStep, Run, walk
+from gradlint.facts.events import Backward, Branch, Escape, Event, Forward, ModeSwitch, Node, OptimizerStep, Run, walk
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State, nodes_around, repeats_around
 from gradlint.facts.values import Layer, Value
@@ -65,6 +65,8 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                     continue
                 if _chosen(run.tree, judgement.origin, module) or _frozen_from_start(run, judgement.bad[0], module):
                     continue
+                if not _called(run, judgement.bad[0], module):
+                    continue
                 place = judgement.origin.place
                 values = {"module": facts.name_of(module, "model"), "layers": layers}
                 yield Finding("train-mode-not-restored", place.path, Range(*place.at), values)
@@ -90,6 +92,14 @@ def _frozen_from_start(run: Run, backward: Event, module: Value) -> bool:
     switches = [e for e in run.events if isinstance(e, ModeSwitch) and covers(e.module, module)]
     before = list(takewhile(lambda event: id(event) not in inside, switches))
     return bool(before) and before[-1].training is False
+
+
+def _called(run: Run, backward: Event, module: Value) -> bool:
+    """Whether the loop calls the module at all: a copy may only lend its weights to a penalty."""
+    loops = repeats_around(run.tree, backward)
+    events = walk(loops[0].body) if loops else run.events
+    called = [event.module for event in events if isinstance(event, Forward)]
+    return not called or any(relations.lies_in(module, m) or relations.lies_in(m, module) for m in called)
 
 
 def _share_loop(tree: list[Node], switch: Event, backward: Event) -> bool:

@@ -31,7 +31,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 def _unsafe(step: Formula, asked: Formula) -> bool:
     """Whether the derivative of a step is infinite at a 0 that its argument can take, or is asked for."""
     argument = step.inputs[-1] if step.op == "/" else step.inputs[0] if step.inputs else step
-    if step.op == "**" and (step.number is None or step.number >= 1):
+    if step.op == "**" and (step.number is None or step.number == 0 or step.number >= 1):
         return False
     if step.op not in ("log", "log2", "log10", "sqrt", "rsqrt", "**", "/", "reciprocal"):
         return False
