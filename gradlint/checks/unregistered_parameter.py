@@ -8,7 +8,7 @@ from gradlint.diagnostics import Finding, Range
 from gradlint.facts.interpret.tensors import parts
 from gradlint.facts.model import AttributeWrite, TrainingFacts
 from gradlint.facts.registration import in_optimizer
-from gradlint.facts.values import Collection, Instance, Mapping, Tensor, Value
+from gradlint.facts.values import Collection, Instance, Layer, Mapping, Tensor, Value
 from gradlint.facts.values import options as alternatives
 from gradlint.options import Options
 
@@ -50,4 +50,10 @@ def _nobodys(facts: TrainingFacts, instance: Instance, root: Value) -> bool:
 
 
 def _registered(instance: Instance, parameter: Tensor) -> bool:
-    return any(option is parameter for value in instance.attributes.values() for option in alternatives(value))
+    """Whether it is an attribute, or in a ParameterList or ParameterDict that is one."""
+    for value in instance.attributes.values():
+        for option in alternatives(value):
+            listed = parts([*option.arguments, *option.children]) if isinstance(option, Layer) else []
+            if option is parameter or any(part is parameter for part in listed):
+                return True
+    return False
