@@ -31,6 +31,8 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 built = [o for o, _ in left_out]
                 if optimizer is None or any(_takes(o, event.target) for o in [*built, *later]):
                     continue
+                if _added(facts, event.target):
+                    continue
                 if not any(isinstance(e, OptimizerStep) for e in events[index:]):
                     continue
                 seen.add(event.place)
@@ -60,6 +62,12 @@ def _takes(optimizer: Optimizer, target: Value) -> bool:
         else:
             return True
     return not list(bases(optimizer, whole=False))
+
+
+def _added(facts: TrainingFacts, target: Value) -> bool:
+    """Whether a group was added to an optimizer that may hold what is freed."""
+    groups = [c.arguments[0] for c in facts.calls if c.name == "Optimizer.add_param_group" and c.arguments]
+    return any(_same(base, target) for group in groups for base in bases(group, whole=False))
 
 
 def _sets(value: Value) -> Iterator[Value]:
