@@ -8,11 +8,26 @@ from itertools import takewhile
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import relations
 from gradlint.facts.evaluation import covers, mode_layers
-from gradlint.facts.events import Backward, Branch, Escape, Event, Forward, ModeSwitch, Node, OptimizerStep, Run, walk
+from gradlint.facts.events import (
+    Backward,
+    Branch,
+    Escape,
+    Event,
+    Forward,
+    GradEdit,
+    ManualUpdate,
+    ModeSwitch,
+    Node,
+    OptimizerStep,
+    Run,
+    walk,
+)
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State, nodes_around, repeats_around
 from gradlint.facts.values import Layer, Value
 from gradlint.options import Options
+
+_UPDATES = (OptimizerStep, ManualUpdate, GradEdit, Escape)
 
 
 class _Mode(Machine):
@@ -98,6 +113,9 @@ def _called(run: Run, backward: Event, module: Value) -> bool:
     """Whether the loop calls the module at all: a copy may only lend its weights to a penalty."""
     loops = repeats_around(run.tree, backward)
     events = walk(loops[0].body) if loops else run.events
+    if not any(isinstance(event, _UPDATES) for event in run.events) and not run.managed:
+        # What is only asked for gradients of its inputs trains nowhere.
+        return False
     called = [event.module for event in events if isinstance(event, Forward)]
     return not called or any(relations.lies_in(module, m) or relations.lies_in(m, module) for m in called)
 

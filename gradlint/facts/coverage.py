@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradlint.facts import relations
 from gradlint.facts.interpret import modules
 from gradlint.facts.values import (
+    Choice,
     Collection,
     Instance,
     Layer,
@@ -29,14 +30,22 @@ def leaves(value: Value) -> dict[Value, Value] | None:
     for owner in owners:
         parts = [owner] if isinstance(owner, Tensor) else list(modules.walk(owner))
         for part in parts:
+            if isinstance(part, Choice):
+                # A branch decides which of several modules it has.
+                return None
             if isinstance(part, Instance):
                 for attribute in part.attributes.values():
                     for option in options(attribute):
-                        if isinstance(option, Tensor) and option.parameter:
+                        if isinstance(option, Tensor) and option.parameter and _learns(option):
                             found.setdefault(option, owner)
             elif not isinstance(part, Layer) or not part.children:
                 found.setdefault(part, owner)
     return found
+
+
+def _learns(parameter: Tensor) -> bool:
+    """Whether it was not made with `requires_grad=False`, as masks are that only move along."""
+    return bool(parameter.roots) or parameter.mystery
 
 
 def _whole(value: Value) -> bool:

@@ -238,8 +238,13 @@ def _unpack(it: Interpreter, targets: list[Expr], value: Value, at: Span, fresh:
         for target, item in zip(targets, items, strict=True):
             bind(it, target, item, at, fresh)
         return
+    counted = loss_like(Unknown(expressions.text_of(targets[0]))) if targets else False
     for index, target in enumerate(targets):
-        bind(it, target, part_of(it, value, target, index, any_element), at, fresh)
+        part = part_of(it, value, target, index, any_element)
+        if index and counted and isinstance(part, Tensor) and not loss_like(Unknown(expressions.text_of(target))):
+            # What a network returns beside its own loss may be numbers that only tell how it went.
+            part.attribute = part.attribute or "unseen"
+        bind(it, target, part, at, fresh)
 
 
 def part_of(it: Interpreter, value: Value, target: Expr, index: int, any_element: object) -> Value:

@@ -135,7 +135,7 @@ def _parameters(it: Interpreter, expr: code.Comprehension, parameters: Parameter
     if isinstance(element, Tensor) and element.parameter:
         trainable = all(_only_trainable(condition) for condition in generator.conditions)
         whole = parameters.whole and trainable
-        filtered = bool(generator.conditions)
+        filtered = bool(generator.conditions) or parameters.filtered
         if expr.kind == "generator":
             return Parameters(parameters.owners, whole, True, sources=(parameters,), filtered=filtered)
         iterators.exhaust(it, parameters, it.place(expr.at), "the comprehension")

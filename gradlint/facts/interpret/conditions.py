@@ -207,6 +207,7 @@ def _about_gradient(it: Interpreter, test: Expr) -> bool:
     return False
 
 
+_WITH_CLOSURE = frozenset({"torch.optim.LBFGS", "torch.optim.lbfgs.LBFGS"})
 _TENSORS = frozenset({"torch.Tensor", "torch.nn.Parameter", "torch.nn.parameter.Parameter"})
 _NUMBERS = frozenset({"int", "float", "complex", "bool", "str"})
 _KINDS: dict[str, tuple[type, ...]] = {"list": (Collection,), "tuple": (Collection,), "dict": (Mapping,)}
@@ -240,6 +241,10 @@ def is_instance(it: Interpreter, value: Value, kind: Value) -> bool | None:
                 return True
             return None if value.cls.opaque else False
         return None if value.cls.opaque else False
+    if isinstance(value, Optimizer) and isinstance(kind, External) and kind.name.startswith("torch.optim."):
+        known = value.known and not value.alternatives
+        # One of its classes may derive from another, but not from those that want a closure.
+        return value.kind == kind.name or (None if not known or kind.name not in _WITH_CLOSURE else False)
     if isinstance(value, Tensor):
         if isinstance(kind, External):
             if kind.name in _NUMBERS or kind.name.startswith("numpy."):

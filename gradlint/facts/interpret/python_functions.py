@@ -84,7 +84,7 @@ def _sequence(it: Interpreter, name: str, arguments: Arguments, keywords: Keywor
     given = arguments[0]
     if isinstance(given, Parameters):
         iterators.exhaust(it, given, place, name)
-        return Parameters(given.owners, given.whole, False, given.named)
+        return Parameters(given.owners, given.whole, False, given.named, filtered=given.filtered)
     known = elements(it, given)
     if known is None:
         return given if isinstance(given, Unknown) else Collection("list", [], True, place, any_element(it, given))

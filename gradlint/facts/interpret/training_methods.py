@@ -47,7 +47,12 @@ def _step(
     closure = argument(arguments, keywords, 0, "closure")
     result: Value = Unknown("loss")
     if isinstance(closure, FunctionValue | Instance | Partial):
-        result = calls.apply(it, closure, [], {}, place, "closure")
+        recording, mode = it.recording, it.recording_context
+        if recording is False and mode != "inference_mode":
+            # torch's own optimizers turn recording on around their closures; of others nobody knows.
+            recording, mode = (True if isinstance(optimizer, Optimizer) and optimizer.known else None), "enable_grad"
+        with it.grad_mode(recording, mode):
+            result = calls.apply(it, closure, [], {}, place, "closure")
     it.emit(OptimizerStep(place, it.frame.function, optimizer, via, closure, result))
     return result
 
