@@ -10,7 +10,7 @@ from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Layer, Tensor, Value
 from gradlint.options import Options
 
-_WEIGHTS = frozenset({"linear", "conv", "shift"})
+_SHARES = frozenset({"scale", "unknown"})
 _SQUASHED = frozenset({"sigmoid", "softmax"})
 """Outputs that saturated-output-loss judges."""
 
@@ -29,10 +29,10 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 
 def _scores(value: Value | None) -> bool:
-    """Whether it surely is what a weight layer, or a ready-made network, gives out: shares, such as the firing rates of
-    spiking cells, are compared with one-hot labels by rights.
+    """Whether it surely is what a layer in sight, or a ready-made network, gives out: shares, such as the firing rates
+    of spiking cells, are compared with one-hot labels by rights.
     """
     operation = outputs.last_operation(value)
     if operation is not None:
-        return operation.kind in _WEIGHTS
+        return operation.kind not in _SHARES
     return isinstance(value, Tensor) and all(isinstance(root, Layer) for root in value.roots)
