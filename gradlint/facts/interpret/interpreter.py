@@ -62,7 +62,7 @@ STEPS = (20_000, 2)
 for each line of the file."""
 TOTAL = (32_000, 6)
 """The same for all ways into a file together."""
-UNROLLED = 6_000
+UNROLLED = 1_000
 """Steps spent on known items one by one, loops within loops together, before the rest of each loop is taken together.
 """
 _TRAINING = frozenset({"backward", "zero_grad"})
