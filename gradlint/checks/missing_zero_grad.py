@@ -124,7 +124,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 
 def _judge(facts: TrainingFacts, run: Run, optimizer: Value, options: Options) -> Iterator[Finding]:
-    if isinstance(optimizer, Optimizer) and (not optimizer.known or optimizer.closure):
+    if isinstance(optimizer, Optimizer) and (not optimizer.protocol or optimizer.closure):
         return
     if isinstance(optimizer, Unknown) and optimizer.origin == "item":
         return

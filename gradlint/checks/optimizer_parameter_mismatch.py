@@ -42,7 +42,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     stepped = [optimizer for e in events if isinstance(e, OptimizerStep) for optimizer in _each(e.optimizer)]
     built = [e.value for e in events if isinstance(e, Construct) and isinstance(e.value, Optimizer)]
     optimizers = list(dict.fromkeys((*built, *stepped)))
-    if not all(isinstance(o, Optimizer) and o.known and o.managed != "deepspeed" for o in stepped):
+    if not all(isinstance(o, Optimizer) and o.protocol and o.managed != "deepspeed" for o in stepped):
         return
     seen: set[object] = set()
     told: set[str] = set()

@@ -166,7 +166,7 @@ def _meals_of(facts: TrainingFacts, run: Run) -> list[Meal]:
     for optimizer in stepped:
         if isinstance(optimizer, Manager) or (isinstance(optimizer, Unknown) and optimizer.origin == "item"):
             continue
-        if isinstance(optimizer, Optimizer) and (not optimizer.known or optimizer.managed == "deepspeed"):
+        if isinstance(optimizer, Optimizer) and (not optimizer.protocol or optimizer.managed == "deepspeed"):
             continue
         tree = repeated(facts, run)
         machine = _Feeding(optimizer, tree, [other for other in stepped if other is not optimizer])

@@ -186,7 +186,7 @@ def uncleared(target: Value, optimizer: Value) -> list[Value]:
     if isinstance(optimizer, Optimizer) and optimizer.alternatives:
         left = [_left(target, part) for part in optimizer.parameters]
         return [] if not all(left) else [part for parts in left for part in parts]
-    return [] if isinstance(optimizer, Optimizer) and not optimizer.known else _left(target, optimizer)
+    return [] if isinstance(optimizer, Optimizer) and not optimizer.protocol else _left(target, optimizer)
 
 
 def _left(target: Value, whole: Value) -> list[Value]:

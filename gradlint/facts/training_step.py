@@ -52,7 +52,7 @@ def _outside(nodes: list[Node]) -> list[Event]:
 
 
 def _own(step: OptimizerStep) -> bool:
-    return isinstance(step.optimizer, Optimizer) and step.optimizer.known and not step.optimizer.closure
+    return isinstance(step.optimizer, Optimizer) and step.optimizer.protocol and not step.optimizer.closure
 
 
 def _shares(run: Run, owner: str) -> bool:

@@ -78,13 +78,14 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
     yield from _parameters(facts, events)
     built = dict.fromkeys(e.value for e in events if isinstance(e, Construct) and isinstance(e.value, Optimizer))
     places = {o.place for o in stepped if isinstance(o, Optimizer)}
+    places |= {inner.place for o in built if isinstance(o, Optimizer) for inner in o.inner}
     for run in facts.runs:
         inside = [e for loop in repeats(repeated(facts, run)) for e in walk(loop.body) if isinstance(e, Backward)]
         for optimizer in built:
             assert isinstance(optimizer, Optimizer)
             if (
                 optimizer.place in places
-                or not optimizer.known
+                or not optimizer.protocol
                 or optimizer.managed == "deepspeed"
                 or handed(facts, optimizer)
                 or steps_itself(facts, optimizer)

@@ -264,6 +264,7 @@ class Parameters(Value):
 class Optimizer(Value):
     """A torch optimizer, or one of the project (`known` is False); `closure` where its `step` cannot do without one.
 
+    One of the project is `orderly` if its code leaves the gradients as they are, as torch's do.
     `alternatives`: a branch decides which of `parameters` it holds. `unusual`: it is built only where a setting differs
     from its default.
     """
@@ -278,10 +279,21 @@ class Optimizer(Value):
     closure: bool = False
     alternatives: bool = False
     unusual: bool = False
+    orderly: bool = False
 
     @property
     def name(self) -> str:
         return self.kind.rpartition(".")[2].rpartition(":")[2]
+
+    @property
+    def protocol(self) -> bool:
+        """Whether `step` uses the gradients and `zero_grad` alone clears them."""
+        return self.known or self.orderly
+
+    @property
+    def inner(self) -> list[Optimizer]:
+        """The optimizers that it was built over: stepping it steps them."""
+        return [part for value in self.parameters for part in options(value) if isinstance(part, Optimizer)]
 
 
 @record

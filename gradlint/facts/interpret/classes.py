@@ -22,6 +22,7 @@ from gradlint.facts.values import (
     Constant,
     FunctionValue,
     Instance,
+    Optimizer,
     Place,
     Tensor,
     Unknown,
@@ -121,11 +122,41 @@ def _local_optimizer(
     from gradlint.facts.interpret import training_functions
 
     name = f"{instance.cls.scope.path}:{instance.name}"
+    wrapped = next((v for v in (*arguments, *keywords.values()) if isinstance(v, Optimizer)), None)
+    if wrapped is not None:
+        arguments, keywords = [wrapped], {key: v for key, v in keywords.items() if v is not wrapped}
     found = training_functions.optimizer(it, name, arguments, keywords, place, known=False)
     hit = instance.cls.find("step")
     if hit is not None and isinstance(hit[0], FunctionValue):
         found.closure = any(p.name == "closure" and p.default is None and not p.star for p in hit[0].node.parameters)
+    found.orderly = _orderly(instance.cls)
     return found
+
+
+_CLEARING = frozenset({"zero_grad", "zero_", "backward", "set_to_none"})
+
+
+def _orderly(cls: ClassValue) -> bool:
+    """Whether all code of an optimizer class but its `zero_grad` leaves the gradients as they are."""
+    if cls.opaque or (cls.find("step") is None and not any(n.rpartition(".")[2] != "Optimizer" for n in cls.externals())):
+        return False
+    for base in cls.lineage():
+        members = base.attributes.items() if isinstance(base, ClassValue) else ()
+        for name, member in members:
+            if name == "zero_grad" or not isinstance(member, FunctionValue):
+                continue
+            if _CLEARING & expressions.attribute_names(member.node) or _sets_gradient(member):
+                return False
+    return True
+
+
+def _sets_gradient(function: FunctionValue) -> bool:
+    return any(
+        isinstance(target, code.Attribute) and target.name == "grad"
+        for node in code.walk(function.node)
+        if isinstance(node, code.Assign)
+        for target in node.targets
+    )
 
 
 def initialise(

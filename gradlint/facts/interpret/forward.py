@@ -223,7 +223,7 @@ def _plain(it: Interpreter, name: str, module: Layer, source: Value, place: Plac
 def _sequential(
     it: Interpreter, module: Layer, arguments: list[Value], keywords: dict[str, Value], place: Place
 ) -> Value:
-    if not module.children or not all(is_module(c) or isinstance(c, Unknown) for c in module.children):
+    if not module.children or not all(is_module(c) or isinstance(c, (Unknown, Choice)) for c in module.children):
         return unseen(it, module, arguments, keywords, place)
     it.forwards.append(None)
     try:
