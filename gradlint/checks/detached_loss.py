@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.starved import starved
 from gradlint.facts.updates import Update, updates
+from gradlint.facts.values import Cut, Value
 from gradlint.options import Options
 
 _CUTS = {
@@ -17,19 +19,27 @@ _CUTS = {
 
 def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
     """Judge every loss whose gradients an optimizer is stepped with."""
-    for update in updates(facts):
+    found = list(updates(facts))
+    for update in found:
         if not update.loss.surely_cut:
             yield from _constant_penalty(facts, update)
             continue
         for cut in update.last_cuts():
             module = update.misses(cut)
             if cut.kind in _CUTS and module is not None:
-                values: dict[str, str | int | float] = {
-                    "value": update.loss.hint or "loss", "cut": _CUTS[cut.kind], "line": update.place.at[0],
-                    "module": facts.name_of(module, "the model"),
-                }  # fmt: skip
-                yield Finding("detached-loss", cut.place.path, Range(*cut.place.at), values)
+                yield _finding(facts, update, cut, module, f"`{update.loss.hint or 'loss'}`")
                 break
+    for update, cut, module in starved(facts, found):
+        if cut.kind in _CUTS:
+            yield _finding(facts, update, cut, module, "part of the loss")
+
+
+def _finding(facts: TrainingFacts, update: Update, cut: Cut, module: Value, value: str) -> Finding:
+    values: dict[str, str | int | float] = {
+        "value": value, "cut": _CUTS[cut.kind], "line": update.place.at[0],
+        "module": facts.name_of(module, "the model"),
+    }  # fmt: skip
+    return Finding("detached-loss", cut.place.path, Range(*cut.place.at), values)
 
 
 def _constant_penalty(facts: TrainingFacts, update: Update) -> Iterator[Finding]:
@@ -38,7 +48,7 @@ def _constant_penalty(facts: TrainingFacts, update: Update) -> Iterator[Finding]
         module = update.misses(cut) if cut.kind == "added grad" else None
         if module is not None:
             values: dict[str, str | int | float] = {
-                "value": "autograd.grad(…)", "cut": _CUTS["grad"], "line": update.place.at[0],
+                "value": "`autograd.grad(…)`", "cut": _CUTS["grad"], "line": update.place.at[0],
                 "module": facts.name_of(module, "the model"),
             }  # fmt: skip
             yield Finding("detached-loss", cut.place.path, Range(*cut.place.at), values)

@@ -9,6 +9,7 @@ from gradlint.facts import relations
 from gradlint.facts.events import Forward
 from gradlint.facts.interpret.tensors import parts
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.starved import starved
 from gradlint.facts.unrecorded import unrecorded
 from gradlint.facts.updates import Update, updates
 from gradlint.facts.values import Cut, Tensor, Value
@@ -36,15 +37,25 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             forward = _forward(update, cut)
             yield _finding(facts, update, forward, forward.module if forward is not None else missed, cut)
             break
+    for update, cut, module in starved(facts, found):
+        if cut.kind in _MODES:
+            yield _finding(facts, update, None, module, cut, "part of the loss")
     for update, forward in unrecorded(facts, found):
         yield _finding(facts, update, forward, forward.module, None)
 
 
-def _finding(facts: TrainingFacts, update: Update, forward: Forward | None, module: Value, cut: Cut | None) -> Finding:
+def _finding(
+    facts: TrainingFacts,
+    update: Update,
+    forward: Forward | None,
+    module: Value,
+    cut: Cut | None,
+    what: str = "the loss",
+) -> Finding:
     name = facts.name_of(module, "the model")
     place = forward.place if forward is not None else cut.place if cut is not None else update.place
     values: dict[str, str | int | float] = {
-        "what": f"`{name}` is called" if forward is not None else "the loss is computed",
+        "what": f"`{name}` is called" if forward is not None else f"{what} is computed",
         "context": _MODES[cut.kind if cut is not None else "no_grad"],
         "line": update.place.at[0],
         "reached": "its parameters" if forward is not None else f"the parameters of `{name}`",

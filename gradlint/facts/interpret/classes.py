@@ -138,7 +138,9 @@ _CLEARING = frozenset({"zero_grad", "zero_", "backward", "set_to_none"})
 
 def _orderly(cls: ClassValue) -> bool:
     """Whether all code of an optimizer class but its `zero_grad` leaves the gradients as they are."""
-    if cls.opaque or (cls.find("step") is None and not any(n.rpartition(".")[2] != "Optimizer" for n in cls.externals())):
+    if cls.opaque or (
+        cls.find("step") is None and not any(n.rpartition(".")[2] != "Optimizer" for n in cls.externals())
+    ):
         return False
     for base in cls.lineage():
         members = base.attributes.items() if isinstance(base, ClassValue) else ()
