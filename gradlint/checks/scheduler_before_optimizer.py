@@ -8,6 +8,7 @@ from gradlint.diagnostics import Finding, Range
 from gradlint.facts.events import Event, OptimizerStep, Repeat, Run, SchedulerStep, repeats, walk
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
+from gradlint.facts.sequence import present
 from gradlint.facts.values import Optimizer, Scheduler
 from gradlint.options import Options
 
@@ -62,7 +63,7 @@ def _judge(facts: TrainingFacts, run: Run, scheduler: Scheduler) -> Iterator[Fin
     if loop is None or (isinstance(scheduler.optimizer, Optimizer) and scheduler.optimizer.managed == "deepspeed"):
         return
     machine = _Order(scheduler, loop)
-    judgements = machine.run([loop])
+    judgements = machine.run(present([loop], scheduler))
     if machine.plain or machine.overflowed:
         return
     for judgement in judgements:

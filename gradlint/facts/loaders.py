@@ -9,7 +9,7 @@ from functools import lru_cache
 from gradlint.facts.events import Backward, Event, OptimizerStep, Repeat, repeats, walk
 from gradlint.facts.model import CallFact, TrainingFacts
 from gradlint.facts.protocol import repeats_around
-from gradlint.facts.values import FunctionValue, Loader, Manager, Steps, Value
+from gradlint.facts.values import Collection, FunctionValue, Loader, Manager, Steps, Value
 
 _PARAMETERS = (
     "dataset",
@@ -80,13 +80,23 @@ def _fed_by(facts: TrainingFacts, loop: Repeat) -> Iterator[Loader]:
     """The loaders whose batches a loop goes through, also inside `enumerate` and `zip`, or that it draws from."""
     waiting = [loop.over]
     while waiting:
-        over = waiting.pop()
+        over = _source(facts, waiting.pop())
         if isinstance(over, Steps) and over.kind in ("enumerate", "zip"):
             waiting.extend(over.arguments)
         elif isinstance(over, Loader):
             yield over
     if loop.over is None or (isinstance(loop.over, Steps) and loop.over.kind == "range"):
         yield from _drawn_from(facts, loop)
+
+
+def _source(facts: TrainingFacts, over: Value | None) -> Value | None:
+    """The one loader whose batches a generator of the project hands on, or what was given."""
+    if not isinstance(over, Collection):
+        return over
+    found = {
+        id(loader): loader for c in facts.calls if c.name == "generator" and c.result is over for loader in c.arguments
+    }
+    return next(iter(found.values())) if len(found) == 1 else over
 
 
 @lru_cache(maxsize=1)
@@ -96,7 +106,7 @@ def _nexts(facts: TrainingFacts) -> list[CallFact]:
 
 def _drawn_from(facts: TrainingFacts, loop: Repeat) -> Iterator[Loader]:
     """The only loader that `next` takes batches of, in the very loop that goes back through them."""
-    drawn = {call.arguments[0] for call in _nexts(facts) if call.repeats[-1:] == (loop.number,)}
+    drawn = {_source(facts, call.arguments[0]) for call in _nexts(facts) if call.repeats[-1:] == (loop.number,)}
     if len(drawn) == 1 and any(isinstance(e, Backward) and not repeats_around(loop.body, e) for e in walk(loop.body)):
         # With a second iterator, one of them may be for validation.
         yield from (loader for loader in drawn if isinstance(loader, Loader))

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator
 
+from gradlint.facts import factors
 from gradlint.facts.events import Escape
 from gradlint.facts.interpret import modules, tensors
 from gradlint.facts.model import CallFact, TrainingFacts
@@ -74,7 +75,7 @@ class Rate:
 
 def rates(facts: TrainingFacts) -> Iterator[Rate]:
     """Every known learning rate of the file's optimizers, one-cycle schedules and TrainingArguments; under a schedule
-    that multiplies it by what a function says, only 0 is known.
+    that multiplies it by what a function says, only 0 is known, and a rate that it grows to.
     """
     for optimizer in facts.optimizers:
         if not optimizer.known:
@@ -83,7 +84,8 @@ def rates(facts: TrainingFacts) -> Iterator[Rate]:
         schedulers = [found for found in facts.schedulers if found.optimizer is optimizer]
         yield from _peaks(optimizer, family, schedulers)
         own = list(_own(facts, optimizer, family))
-        if not replaced(facts, optimizer) or (not _rewritten(facts, optimizer) and all(r.value == 0.0 for r in own)):
+        told = all(rate.value == 0.0 for rate in own) or _reached(family, schedulers)
+        if not replaced(facts, optimizer) or (told and not _rewritten(facts, optimizer)):
             yield from own
         else:
             yield from (rate for rate in own if _scaled(facts, optimizer, rate.value))
@@ -163,6 +165,18 @@ def _scaled(facts: TrainingFacts, optimizer: Optimizer, own: float) -> bool:
         return False
     writes = [write for write in facts.writes if write.name == "lr" and write.owner is optimizer]
     return bool(writes) and all(any(_computed(value, own) for value in options(write.value)) for write in writes)
+
+
+_REACHED = (0.9, 1.1)
+"""The greatest factor of a schedule under which an optimizer's own rate counts as the peak that it trains with."""
+
+
+def _reached(family: str, schedulers: list[Scheduler]) -> bool:
+    """Whether all that scales the rate grows to the optimizer's own, or starts there: SGD takes more at the peak."""
+    spans = [factors.reach(scheduler) for scheduler in schedulers]
+    return bool(spans) and all(
+        span is not None and _REACHED[0] <= span[family != "sgd"] <= span[1] <= _REACHED[1] for span in spans
+    )
 
 
 def _computed(value: Value, own: float) -> bool:

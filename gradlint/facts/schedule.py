@@ -114,7 +114,7 @@ def _measures(function: FunctionValue, step: str, given: dict[str, tuple[code.Ex
             found = [value for _, right in node.rest for value in _inside(right, function, given)]
             yield from (value for value in found if isinstance(value, Unknown))
         elif isinstance(node, code.Call) and not given:
-            callee = _looked_up(node.func, function)
+            callee = looked_up(node.func, function)
             names = [p.name for p in callee.node.parameters] if isinstance(callee, FunctionValue) else []
             passed = {item.name or name: item.value for name, item in zip(names, node.arguments, strict=False)}
             steps = [name for name, expr in passed.items() if isinstance(expr, code.Name) and expr.name == step]
@@ -131,7 +131,7 @@ def _inside(
             passed, caller = given[node.name]
             yield from _inside(passed, caller, {})
         elif isinstance(node, (code.Name, code.Attribute)):
-            found = _looked_up(node, function)
+            found = looked_up(node, function)
             if found is not None:
                 yield found
 
@@ -140,13 +140,13 @@ def _mentions(expr: code.Expr, name: str) -> bool:
     return any(isinstance(node, code.Name) and node.name == name for node in code.walk(expr))
 
 
-def _looked_up(expr: code.Expr, function: FunctionValue) -> Value | None:
+def looked_up(expr: code.Expr, function: FunctionValue) -> Value | None:
     """What a name or attribute stands for where a function was defined."""
     if isinstance(expr, code.Name):
         holder = function.scope.holder(expr.name)
         return holder.get(expr.name) if holder is not None else None
     if isinstance(expr, code.Attribute):
-        base = _looked_up(expr.base, function)
+        base = looked_up(expr.base, function)
         if isinstance(base, Mapping):
             return base.items.get(expr.name)
         return base.attributes.get(expr.name) if isinstance(base, Instance) else None
@@ -165,16 +165,16 @@ def _value(expr: code.Expr, known: dict[str, float], function: FunctionValue) ->
         return None if inner is None else -inner
     if isinstance(expr, code.Binary):
         left, right = _value(expr.left, known, function), _value(expr.right, known, function)
-        if left is None or right is None or expr.op not in _ARITHMETIC:
+        if left is None or right is None or expr.op not in ARITHMETIC:
             return None
         try:
-            return float(_ARITHMETIC[expr.op](left, right))
+            return float(ARITHMETIC[expr.op](left, right))
         except (ArithmeticError, ValueError, TypeError):
             return None
     return None
 
 
-_ARITHMETIC: dict[str, Callable[[float, float], float]] = {
+ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": lambda a, b: a / b,
     "//": lambda a, b: a // b, "**": lambda a, b: math.pow(a, b), "%": lambda a, b: a % b,
 }  # fmt: skip

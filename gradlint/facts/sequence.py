@@ -7,6 +7,8 @@ from functools import lru_cache
 
 from gradlint.facts.events import Branch, Call, Event, Exit, Node, Repeat, Run, Within
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.record import replace
+from gradlint.facts.values import Value
 
 
 def straight(nodes: list[Node]) -> Iterator[list[Event]]:
@@ -51,6 +53,23 @@ def certain(nodes: list[Node]) -> list[Event]:
             found.append(node)
         elif not isinstance(node, (Branch, Exit)):
             found.extend(certain(node.body))
+    return found
+
+
+def present(nodes: list[Node], value: Value) -> list[Node]:
+    """The tree as it runs where `value` is not None: of `if value is not None:` the arm that this leads to."""
+    found: list[Node] = []
+    for node in nodes:
+        if isinstance(node, Branch):
+            arms = [present(arm, value) for arm in node.arms]
+            if len(arms) == 2 and node.condition.key == f"{node.condition.text}|{id(value)}":
+                found.extend(arms[node.condition.negated])
+            else:
+                found.append(replace(node, arms=arms))
+        elif isinstance(node, (Repeat, Within, Call)):
+            found.append(replace(node, body=present(node.body, value)))
+        else:
+            found.append(node)
     return found
 
 

@@ -407,7 +407,10 @@ def _run(
         if any(isinstance(part, Tensor) and part.roots for part in tensors.parts(frame.returns)):
             # A graph that is made between two rounds of the loop that draws from it.
             return it.unknown(last_name(name), "call")
-        return Collection("list", [], open=True, element=merge(frame.returns))
+        drawn = Collection("list", [], open=True, element=merge(frame.returns))
+        if frame.drawn:
+            record(it, "generator", frame.drawn, {}, drawn, place)
+        return drawn
     return merge([*frame.returns] if ended is not None else [*frame.returns, NONE])
 
 

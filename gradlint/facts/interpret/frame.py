@@ -13,7 +13,9 @@ from gradlint.facts.values import ClassValue, Value
 
 @record
 class Frame:
-    """One local call (or the module itself) being run; `loops` were open when it began."""
+    """One local call (or the module itself) being run; `loops` were open when it began, `drawn` are the loaders that it
+    went through.
+    """
 
     scope: Scope
     function: str
@@ -25,3 +27,4 @@ class Frame:
     resume: Callable[[Value], None] | None = None
     generates: bool = False
     loops: int = 0
+    drawn: list[Value] = field(default_factory=list)

@@ -47,6 +47,7 @@ from gradlint.facts.values import (
     Context,
     FunctionValue,
     Instance,
+    Loader,
     Method,
     Place,
     Tensor,
@@ -389,6 +390,8 @@ class Interpreter:
     def loop(self, node: code.For) -> str | None:
         iterable = expressions.evaluate(self, node.iterable)
         iterators.exhaust(self, iterable, self.place(node.at), f"for … in {expressions.text_of(node.iterable)}")
+        if isinstance(iterable, Loader):
+            self.frame.drawn.append(iterable)
         items, known = items_of(self, iterable, node)
         if known:
             started, self.unrolled = self.unrolled, self.unrolled or self.fuel
