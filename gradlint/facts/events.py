@@ -126,13 +126,15 @@ class GradEdit(Event):
 class ManualUpdate(Event):
     """Parameters are changed without an optimizer: `p.data -= lr * p.grad`.
 
-    `gradient`: by their gradient; `rebinds`: a new tensor takes the name; `recording`: as in a Forward.
+    `gradient`: by their gradient; `rebinds`: a new tensor takes the name; `recording`: as in a Forward; `bounds`: they
+    are only kept in a range.
     """
 
     target: Value
     recording: bool | None = False
     gradient: bool = False
     rebinds: bool = False
+    bounds: bool = False
 
 
 @record

@@ -12,14 +12,14 @@ from gradlint.facts.interpret import modules
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.spared import spared
 from gradlint.facts.updates import Update
-from gradlint.facts.values import Cut, Instance, Layer, Tensor, Value
+from gradlint.facts.values import Cut, Instance, Layer, Optimizer, Tensor, Value
 
 
 def starved(facts: TrainingFacts, updates: list[Update]) -> Iterator[tuple[Update, Cut, Value]]:
     """Each with the cut that it stands behind and the loss it is missed in.
 
-    A part counts if it was built here at random, the optimizer holds it, nothing freezes, loads or updates it, and no
-    output and no loss in sight hangs on it. Of a file with a loss that cannot be seen whole, nothing is known.
+    A part counts if it was built here at random, the optimizer holds it beside what the loss reaches, nothing freezes,
+    loads or updates it, and no output and no loss in sight hangs on it. Of a file with a loss that cannot be seen whole, nothing is known.
     """
     events = [event for run in facts.runs for event in run.events]
     losses = [*(e.tensor for e in events if isinstance(e, Backward)), *(update.loss for update in updates)]
@@ -30,9 +30,12 @@ def starved(facts: TrainingFacts, updates: list[Update]) -> Iterator[tuple[Updat
     roots = list({id(root): root for loss in losses if loss is not None for root in loss.roots}.values())
     alive = {part for inner in facts.inner.values() for part in inner}
     for update in updates:
+        fed = [
+            o for o in update.optimizers if not isinstance(o, Optimizer) or any(holds(o, r) for r in update.loss.roots)
+        ]
         for cut in () if update.loss.surely_cut else update.loss.cuts:
             for part in _trained(cut.lost):
-                if any(holds(o, part) for o in update.optimizers) and _misses(facts, events, part, roots, alive):
+                if any(holds(o, part) for o in fed) and _misses(facts, events, part, roots, alive):
                     yield update, cut, part
                     break
 

@@ -70,7 +70,8 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
     edited = [
         e.target
         for e in events
-        if (isinstance(e, ManualUpdate) and not _of_frozen(facts, e)) or (isinstance(e, GradEdit) and e.fresh)
+        if (isinstance(e, ManualUpdate) and not e.bounds and not _of_frozen(facts, e))
+        or (isinstance(e, GradEdit) and e.fresh)
     ]
     if any(call.name.startswith("Gradient.") and not _of_input(facts, call.receiver) for call in facts.calls):
         return

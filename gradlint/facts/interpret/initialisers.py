@@ -80,7 +80,8 @@ def in_place(
     kind = _IN_PLACE[name]
     if not kind or it.repeats:
         gradient = any(isinstance(value, Gradient) for value in (*arguments, *keywords.values()))
-        it.emit(ManualUpdate(place, it.frame.function, target, target.parameter and it.recording, gradient))
+        recording, bounds = target.parameter and it.recording, name.startswith(("clamp", "clip"))
+        it.emit(ManualUpdate(place, it.frame.function, target, recording, gradient, bounds=bounds))
     if kind == "copy_" or (not kind and not it.repeats):
         write(it, target, UNKNOWN_START)
     if kind:

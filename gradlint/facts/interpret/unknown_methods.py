@@ -19,7 +19,7 @@ from gradlint.facts.interpret import (
     training_methods,
 )
 from gradlint.facts.interpret.method_call import Arguments, Keywords, MethodCall
-from gradlint.facts.roles import last_name, loss_like, role
+from gradlint.facts.roles import carries_graph, last_name, loss_like, role
 from gradlint.facts.values import Constant, Place, Tensor, Unknown, Value, merge, number
 
 if TYPE_CHECKING:
@@ -71,6 +71,11 @@ def unknown(it: Interpreter, call: MethodCall[Unknown]) -> Value:
     if name == "requires_grad_" and not kind:
         wanted = call.argument(0, "requires_grad") or Constant(True)
         it.emit(Freeze(place, it.frame.function, receiver, tensors.switch(wanted)))
+    if name == "clone" and not kind and not carries_graph(receiver):
+        # Only tensors have it: a copy of something without a graph may be made a leaf.
+        copied = Tensor(mystery=False, hint=receiver.hint, place=place, dtype=receiver.dtype, shape=receiver.shape)
+        copied.formula = receiver.formula
+        return copied
     if (
         name in names.SHAPING
         or name in ("requires_grad_", "clone")
