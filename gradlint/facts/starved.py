@@ -19,7 +19,8 @@ def starved(facts: TrainingFacts, updates: list[Update]) -> Iterator[tuple[Updat
     """Each with the cut that it stands behind and the loss it is missed in.
 
     A part counts if it was built here at random, the optimizer holds it beside what the loss reaches, nothing freezes,
-    loads or updates it, and no output and no loss in sight hangs on it. Of a file with a loss that cannot be seen whole, nothing is known.
+    loads or updates it, and no output and no loss in sight hangs on it. Of a file with a loss that cannot be seen
+    whole, nothing is known.
     """
     events = [event for run in facts.runs for event in run.events]
     losses = [*(e.tensor for e in events if isinstance(e, Backward)), *(update.loss for update in updates)]
