@@ -18,6 +18,7 @@ from gradlint.facts.events import (
     ZeroGrad,
     walk,
 )  # fmt: skip
+from gradlint.facts.interpret.tensors import parts
 from gradlint.facts.lightning import automatic_steps
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State, nodes_around
@@ -37,6 +38,7 @@ _FRAMEWORKS = {
     "fabric": _Framework("Fabric", "fabric.backward(loss)", "fabric.clip_gradients"),
     "deepspeed": _Framework("DeepSpeed", "engine.backward(loss)", "gradient_clipping in its configuration"),
     "lightning": _Framework("Lightning's automatic optimisation", "return loss", "gradient_clip_val of the Trainer"),
+    "trainer": _Framework("the Trainer", "return loss", "max_grad_norm in TrainingArguments"),
 }
 
 
@@ -86,6 +88,9 @@ def _bypasses(facts: TrainingFacts, run: Run, strict: bool) -> Iterator[tuple[Ev
                     continue
                 if relations.overlap(event.target, optimizer) and not _alternative(run, event):
                     yield event, framework
+    if run.managed == "trainer" and run.name.endswith(".compute_loss"):
+        given = {id(part) for part in parts([run.result])}
+        yield from ((e, "trainer") for e in events if isinstance(e, Backward) and id(e.loss) in given)
     if any(step is run for step in automatic_steps(facts)):
         yield from ((event, "lightning") for event in events if isinstance(event, Backward) and event.via is None)
 

@@ -8,7 +8,7 @@ from gradlint.facts import relations
 from gradlint.facts.events import Backward, Event
 from gradlint.facts.frozen import frozen
 from gradlint.facts.holding import contains, holds, related
-from gradlint.facts.interpret import modules
+from gradlint.facts.interpret import modules, tensors
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.spared import spared
 from gradlint.facts.updates import Update
@@ -29,7 +29,7 @@ def starved(facts: TrainingFacts, updates: list[Update]) -> Iterator[tuple[Updat
     if any(call.name.startswith(("torch.autograd.", "torch.func.")) for call in facts.calls):
         return
     roots = list({id(root): root for loss in losses if loss is not None for root in loss.roots}.values())
-    alive = {part for inner in facts.inner.values() for part in inner}
+    alive = _alive(facts, [loss for loss in losses if loss is not None])
     for update in updates:
         fed = [
             o for o in update.optimizers if not isinstance(o, Optimizer) or any(holds(o, r) for r in update.loss.roots)
@@ -39,6 +39,24 @@ def starved(facts: TrainingFacts, updates: list[Update]) -> Iterator[tuple[Updat
                 if any(holds(o, part) for o in fed) and _misses(facts, events, part, roots, alive):
                     yield update, cut, part
                     break
+
+
+def _alive(facts: TrainingFacts, losses: list[Tensor]) -> set[Value]:
+    """The layers and parameters that a loss hangs on, or any output where the way to one of them cannot be followed."""
+    found: set[Value] = set()
+    for loss in losses:
+        above = tensors.ancestry(loss)
+        for key, part in above.items():
+            given = part.roots if isinstance(part, Tensor) else frozenset()
+            unfollowed = any(isinstance(root, Instance) or getattr(root, "children", ()) for root in given)
+            if key not in facts.inner and unfollowed and isinstance(part, Tensor) and not part.sources:
+                return {part for inner in facts.inner.values() for part in inner}
+            if not unfollowed:
+                found |= given
+            found |= facts.inner.get(key, frozenset())
+        if len(above) >= tensors.ANCESTORS:
+            return {part for inner in facts.inner.values() for part in inner}
+    return found
 
 
 def _trained(lost: Iterable[Value]) -> list[Value]:

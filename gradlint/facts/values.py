@@ -621,6 +621,7 @@ def join_tensors(tensors: list[Tensor]) -> Tensor:
     roots = united([t.roots for t in tensors])
     scaled = all(t.attribute == "scaled" for t in tensors)
     unseen = bool(roots) and all(t.attribute == "unseen" for t in tensors if t.roots)
+    likely = all(t.attribute == "log_prob" for t in tensors)
     forms = {t.form.kind if t.form else "" for t in tensors}
     return Tensor(
         roots=roots,
@@ -633,7 +634,7 @@ def join_tensors(tensors: list[Tensor]) -> Tensor:
         state_of=next((t.state_of for t in tensors if t.state_of), None),
         divided=any(t.divided for t in tensors),
         parameter=all(t.parameter for t in tensors),
-        attribute="scaled" if scaled else "unseen" if unseen else "",
+        attribute="scaled" if scaled else "unseen" if unseen else "log_prob" if likely else "",
         owner=first.owner if scaled else None,
         place=first.place,
         formula=joined([t.formula for t in tensors]),

@@ -208,6 +208,7 @@ def _of_tensor(it: Interpreter, value: Tensor, name: str, expr: code.Attribute) 
         # What own code keeps on a parameter: `p.grad_sample`.
         return it.unknown(name, "attribute")
     part = tensors.derive(it, [value], it.place(expr.at), hint=name)
+    part.form = tensors.named_output(value, name, it.place(expr.at))
     part.chain = None
     part.loss = External(name) if name.endswith("loss") else None
     return part

@@ -147,8 +147,9 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
         elif not named:
             ranges.item(base, part)
         part.shape = shaping.indexed(base.shape, keys, expr.index)
-        if named and str(key).endswith("loss"):
-            part.loss = External(str(key))
+        if named:
+            part.form = tensors.named_output(base, str(key), it.place(expr.at))
+            part.loss = External(str(key)) if str(key).endswith("loss") else part.loss
         return part
     if isinstance(base, Gradient):
         return base
@@ -287,7 +288,9 @@ def _unary(it: Interpreter, expr: code.Unary) -> Value:
     if isinstance(value, (Tensor, Gradient)):
         if expr.op != "-" or not isinstance(value, Tensor):
             return value
-        result: Value = tensors.derive(it, [value], it.place(None))
+        negative = tensors.derive(it, [value], it.place(None))
+        negative.attribute = value.attribute if value.attribute == "log_prob" else ""
+        result: Value = negative
     else:
         known = isinstance(value, Unknown)
         kept = isinstance(value, Unknown) and value.origin in ("remainder", "remainder or", "length")

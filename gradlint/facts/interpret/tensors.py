@@ -388,6 +388,12 @@ def layered(
     return unrecorded(it, result, place)
 
 
+def named_output(whole: Tensor, name: str, place: Place) -> Form | None:
+    """What `output.logits` of a network that cannot be seen is: transformers returns raw scores under that name."""
+    unseen = whole.chain is not None and whole.chain.kind == "unknown"
+    return Form("logits", place) if name == "logits" and unseen else None
+
+
 def as_tensor(value: Value | None) -> Tensor | None:
     """The tensor behind a value, alternatives joined."""
     if isinstance(value, Tensor):
