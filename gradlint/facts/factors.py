@@ -19,6 +19,10 @@ UNKNOWNS = 3
 """Numbers that are tried out together; beyond that a schedule counts as unknown."""
 
 
+DEPTH = 3
+"""Local calls inside one another."""
+
+
 class _UnseenError(Exception):
     """A part of the function that does not come to a number."""
 
@@ -68,7 +72,9 @@ class _Run:
     def __init__(
         self, function: FunctionValue, passed: dict[str, Value], known: dict[str, float], unknown: dict[str, None],
         tried: dict[str, float],
+        depth: int = 0,
     ) -> None:  # fmt: skip
+        self.depth = depth
         self.function, self.passed, self.known, self.unknown, self.tried = function, passed, known, unknown, tried
 
     def block(self, statements: list[code.Stmt]) -> float | None:
@@ -108,7 +114,27 @@ class _Run:
             function = _FUNCTIONS.get(expr.func.name)
             if function is not None and not any(a.name or a.star for a in expr.arguments):
                 return float(function(*(self.number(a.value) for a in expr.arguments)))
+            if isinstance(expr.func, code.Name) and self.depth < DEPTH:
+                return self._called(expr)
         raise _UnseenError
+
+    def _called(self, expr: code.Call) -> float:
+        """A call of a function of the project."""
+        callee = looked_up(expr.func, self.function)
+        if not isinstance(callee, FunctionValue) or any(a.star for a in expr.arguments):
+            raise _UnseenError
+        parameters = callee.node.parameters
+        known = {a.name or p.name: self.number(a.value) for a, p in zip(expr.arguments, parameters, strict=False)}
+        inner = _Run(callee, {}, known, self.unknown, self.tried, self.depth + 1)
+        for parameter in parameters:
+            if parameter.name not in known and parameter.default is not None:
+                known[parameter.name] = inner.number(parameter.default)
+        found = (
+            inner.number(callee.node.body) if isinstance(callee.node, code.Lambda) else inner.block(callee.node.body)
+        )
+        if found is None:
+            raise _UnseenError
+        return found
 
     def _named(self, expr: code.Name | code.Attribute) -> float:
         if isinstance(expr, code.Name) and expr.name in self.known:

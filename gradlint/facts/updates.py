@@ -10,7 +10,7 @@ from gradlint.facts.events import Backward, Event, OptimizerStep, Run
 from gradlint.facts.holding import holds, related
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.roles import last_name
-from gradlint.facts.values import Choice, Collection, Cut, Mapping, Place, Tensor, Unknown, Value
+from gradlint.facts.values import Choice, Collection, Cut, Mapping, Place, Tensor, Unknown, Value, options
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def updates(facts: TrainingFacts) -> Iterator[Update]:
                 own = _next_stepped(events, event) or stepped
                 yield Update(run, event.tensor, event.place, own, stepped)
         if run.name.endswith(_RETURNED.get(run.managed, "()")) and not backwards:
-            result = _loss(run.result)
+            result = _loss(_default(run))
             if isinstance(result, Tensor) and result.place is not None:
                 yield Update(run, result, result.place, tuple(_everything(result.cuts)))
 
@@ -92,6 +92,12 @@ def _named_after(optimizer: Value, value: Value) -> bool:
         return False
     name = last_name(value.hint)
     return bool(name) and name in last_name(optimizer.hint).split("_")
+
+
+def _default(run: Run) -> Value | None:
+    """What a method gives back; a Trainer asks for the loss alone while it trains, not for the outputs beside it."""
+    plain = [o for o in options(run.result) if isinstance(o, Tensor)] if run.managed == "trainer" else []
+    return plain[0] if len(plain) == 1 else run.result
 
 
 def _loss(result: Value | None) -> Value | None:
