@@ -19,6 +19,8 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         here = formula.place is not None and formula.place.path == facts.path
         place = formula.place if here and formula.place is not None else backward
         kept = 'keeps one value for each element (`reduction="none"`)'
+        if formula.op == reductions.SAMPLES:
+            kept = "has one value for each sample"
         problem = f"{kept}, and line {backward.at[0]} back-propagates it as it is"
         if place.path == facts.path:
             values: dict[str, str | int | float] = {"loss": named, "problem": problem}

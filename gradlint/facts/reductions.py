@@ -13,6 +13,8 @@ from gradlint.facts.roles import role
 from gradlint.facts.updates import updates
 from gradlint.facts.values import NONE, Place, Tensor, Unknown
 
+SAMPLES = "samples"
+"""The formula of a loss of which no more is known than that the batch stands in front."""
 _ELEMENTWISE = frozenset({
     "+", "-", "*", "/", "**", "exp", "log", "log2", "log10", "log1p", "expm1", "sqrt", "rsqrt", "square", "abs", "neg",
     "clamp", "relu", "sigmoid", "tanh", "softplus", "where", "masked_fill", "maximum", "minimum", "dropout", "softmax",
@@ -29,9 +31,15 @@ def unreduced(facts: TrainingFacts) -> Iterator[tuple[Formula, Place]]:
             if len(sources) != 1:
                 break
             loss = sources[0]
-        found = _elements(ranges.formula_of(loss))
+        found = _elements(ranges.formula_of(loss)) or _of_samples(loss)
         if found is not None:
             yield found, place
+
+
+def _of_samples(loss: Tensor) -> Formula | None:
+    """The formula of a loss that surely has a batch in front."""
+    batched = loss.shape is not None and loss.shape.batched and loss.shape.least > 0 and bool(loss.roots)
+    return Formula(SAMPLES, (), ranges.UNKNOWN, loss.place, loss) if batched else None
 
 
 def _back_propagated(facts: TrainingFacts) -> Iterator[tuple[Tensor, Place]]:

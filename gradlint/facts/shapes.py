@@ -38,10 +38,10 @@ BATCH = Shape((), True, True)
 
 
 def without(shape: Shape, dim: int, keep: bool = False) -> Shape | None:
-    """A dimension reduced away, or kept with size 1."""
+    """A dimension reduced away, or kept with size 1; behind the batch, the batch stays."""
     place = shape.where(dim)
     if place is None:
-        return None
+        return BATCH if shape.open and shape.batched and dim > 0 else None
     middle = (1,) if keep else ()
     first = place == 0 and not shape.open
     return shape._replace(
@@ -52,6 +52,8 @@ def without(shape: Shape, dim: int, keep: bool = False) -> Shape | None:
 def inserted(shape: Shape, dim: int) -> Shape | None:
     """A dimension of size 1 put in before `dim`, as `unsqueeze` counts."""
     place = dim + len(shape.sizes) + 1 if dim < 0 else dim
+    if shape.open and shape.batched and dim > 0:
+        return BATCH
     if place < 0 or place > len(shape.sizes) or (shape.open and dim >= 0):
         return None
     front = place == 0 and not shape.open

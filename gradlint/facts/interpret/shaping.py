@@ -101,6 +101,8 @@ def _shape(op: str, sources: list[Value], keywords: dict[str, Value]) -> Shape |
         return Shape(sizes) if given is not None and (sizes := _sizes([given])) is not None else None
     if op == "randperm":
         return Shape((integer(sources[0]) if sources else None,))
+    if op in ("bmm", "baddbmm"):
+        return Shape((None, None, None), batched=any(s.batched for s in map(shape_of, sources[:2]) if s is not None))
     if op in ("linspace", "arange", "logspace"):
         return Shape((integer(sources[2]) if op == "linspace" and len(sources) > 2 else None,))
     if op == "eye":
@@ -168,7 +170,7 @@ def _both(first: Shape | None, second: Shape | None) -> Shape | None:
 def _squeezed(shape: Shape, dim: int | None) -> Shape | None:
     place = shape.where(dim) if dim is not None else None
     if place is None or shape.sizes[place] is None:
-        return None
+        return shapes.BATCH if shape.batched and dim is not None and dim > 0 else None
     return shapes.without(shape, dim or 0) if shape.sizes[place] == 1 else shape
 
 
