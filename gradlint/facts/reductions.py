@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradlint.facts.events import Backward
-from gradlint.facts.formulas import Formula
+from gradlint.facts.formulas import UNKNOWN, Formula
 from gradlint.facts.interpret import ranges
 from gradlint.facts.interpret.losses import UNREDUCED
 from gradlint.facts.model import TrainingFacts
@@ -39,7 +39,7 @@ def unreduced(facts: TrainingFacts) -> Iterator[tuple[Formula, Place]]:
 def _of_samples(loss: Tensor) -> Formula | None:
     """The formula of a loss that surely has a batch in front."""
     batched = loss.shape is not None and loss.shape.batched and loss.shape.least > 0 and bool(loss.roots)
-    return Formula(SAMPLES, (), ranges.UNKNOWN, loss.place, loss) if batched else None
+    return Formula(SAMPLES, (), UNKNOWN, loss.place, loss) if batched else None
 
 
 def _back_propagated(facts: TrainingFacts) -> Iterator[tuple[Tensor, Place]]:
