@@ -8,7 +8,8 @@ from gradlint.diagnostics import Finding, Range
 from gradlint.facts.interpret.modules import walk
 from gradlint.facts.model import AttributeWrite, ModuleDef, TrainingFacts
 from gradlint.facts.registration import has_parameters, in_optimizer, modules_in
-from gradlint.facts.values import Collection, Instance, Mapping, Value
+from gradlint.facts.values import Collection, Instance, Layer, Mapping, Value
+from gradlint.facts.values import options as alternatives
 from gradlint.options import Options
 
 
@@ -32,7 +33,7 @@ def _judge(facts: TrainingFacts, definition: ModuleDef, write: AttributeWrite) -
         return None
     if write.name not in definition.mentions and write.name not in definition.reads:
         return None
-    if any(_registered(instance, module) or in_optimizer(facts, module) for module in hidden):
+    if _gathers(instance) or any(_registered(instance, module) or in_optimizer(facts, module) for module in hidden):
         return None
     kind = container.kind if isinstance(container, Collection) else "dict"
     open_ended = isinstance(container, (Collection, Mapping)) and container.open
@@ -45,3 +46,9 @@ def _judge(facts: TrainingFacts, definition: ModuleDef, write: AttributeWrite) -
 
 def _registered(instance: Instance, module: Value) -> bool:
     return any(part is module for part in walk(instance))
+
+
+def _gathers(instance: Instance) -> bool:
+    """Whether it keeps a ParameterList, into which the parameters of such modules may have been put."""
+    kept = [option for value in instance.attributes.values() for option in alternatives(value)]
+    return any(isinstance(option, Layer) and option.name in ("ParameterList", "ParameterDict") for option in kept)

@@ -149,8 +149,10 @@ def _arguments(it: Interpreter, expr: code.Call) -> tuple[list[Value], dict[str,
         if argument.star == "*":
             if isinstance(value, Collection) and not value.open:
                 positional.extend(value.items)
+            elif isinstance(value, Collection):
+                positional.append(Collection("tuple", value.items, True, value.place, value.element))
             else:
-                positional.append(value if isinstance(value, Collection) else Collection("tuple", [value], open=True))
+                positional.append(Collection("tuple", [value], open=True))
         elif argument.star == "**":
             given = _either_mapping(value)
             if given is not None:
@@ -456,15 +458,18 @@ def _bind_parameters(
     assert isinstance(frame, Frame)
     names = frame.scope.names
     values = [function.receiver, *arguments] if function.receiver is not None else list(arguments)
-    spread = (
+    last = values[-1] if values else None
+    spread = last if isinstance(last, Collection) and last.open and last.kind == "tuple" else None
+    if spread is not None:
         values.pop()
-        if values and isinstance(values[-1], Collection) and values[-1].open and values[-1].kind == "tuple"
-        else None
-    )
     remaining = dict(keywords)
     for parameter in function.node.parameters:
         if parameter.star == "*":
-            names[parameter.name] = Collection("tuple", [v for v in values if v is not None], open=spread is not None)
+            given = [v for v in values if v is not None]
+            names[parameter.name] = Collection("tuple", given)
+            if spread is not None:
+                seen = [item for item in spread.items if not isinstance(item, Unknown)]
+                names[parameter.name] = Collection("tuple", [*given, *seen], True, element=spread.element)
             values = []
         elif parameter.star == "**":
             rest = {key: value for key, value in remaining.items() if key != "**"}
