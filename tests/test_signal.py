@@ -275,3 +275,9 @@ def test_format_ratio(value: float, text: str) -> None:
 def test_format_decades_below_the_smallest_float() -> None:
     assert format_decades(-849.3) == "5·10⁻⁸⁵⁰"
     assert format_decades(-math.inf) == "0"
+
+
+@pytest.mark.parametrize("name", ["default", "xavier_normal", "kaiming_normal"])
+def test_a_weight_without_inputs_or_outputs_has_no_variance(name: str) -> None:
+    assert Init(name).variance(0, 4) is None
+    assert Init(name).variance(4, 0) is None

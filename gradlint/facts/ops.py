@@ -37,8 +37,10 @@ class Init:
         return self.name in _WIDTH_SCALED or (self.name == "constant" and self.value == 0.0)
 
     def variance(self, inputs: float, outputs: float, taps: float = 1.0, groups: float = 1.0) -> float | None:
-        """Var(W) of a weight; None where the mean is not zero or the initialiser is not known."""
+        """Var(W) of a weight; None where it has no inputs, its mean is not zero or its initialiser is not known."""
         fan_in, fan_out = inputs * taps / groups, outputs * taps
+        if not fan_in or not fan_out:
+            return None
         fans = fan_in if self.mode == "fan_in" else fan_out
         if self.name == "default":
             return 1.0 / (3.0 * fan_in)
