@@ -137,8 +137,15 @@ def made_zero(formula: Formula, entry: bool = True, depth: int = _DEPTH, among: 
         return False
     if entry and op in ("abs", "square", "**") and inputs[0].op not in _LENGTHS:
         # Of a value that is only named, as `std`, one in sight must be many: the energy of a signal.
-        return inputs[0].op not in ("leaf", "item") or (among and not _learned(inputs[0]))
+        return not _named(inputs[0]) or (among and not _learned(inputs[0]))
     return made_zero(inputs[0], entry and op not in _LENGTHS, depth - 1, among or op in ("mean", "nanmean"))
+
+
+def _named(formula: Formula, depth: int = _DEPTH) -> bool:
+    """Whether it is a value that is only named, or a ratio or product of such: `std_p / std_q`."""
+    if formula.op in ("/", "*") and depth > 0:
+        return all(_named(part, depth - 1) for part in formula.inputs[: 1 if formula.op == "/" else 2])
+    return formula.op in ("leaf", "item", "number")
 
 
 def _learned(formula: Formula) -> bool:
