@@ -10,6 +10,7 @@ from gradlint.facts.events import Construct, Event, Freeze, Rebind
 from gradlint.facts.holding import bases, contains, related
 from gradlint.facts.interpret.modules import children
 from gradlint.facts.model import TrainingFacts
+from gradlint.facts.registration import has_parameters
 from gradlint.facts.roles import role
 from gradlint.facts.sequence import before, certain
 from gradlint.facts.unseen_parts import touched_below
@@ -65,6 +66,9 @@ def _judge(
     if not all(_covered(value, frozen) for value in held) or any(_concerns(free, held) for free in freed):
         return
     if any(touched_below(facts, value, frozen[-1].event.place) for value in held):
+        return
+    if any(call.name == "setattr" and has_parameters(call.arguments[2]) for call in facts.calls):
+        # `setattr(module, name, Adapter(child))`, of all modules: the new parts learn.
         return
     values: dict[str, str | int | float] = {
         "optimizer": facts.name_of(optimizer, optimizer.name),

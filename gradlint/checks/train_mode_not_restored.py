@@ -20,6 +20,7 @@ from gradlint.facts.events import (
     Node,
     OptimizerStep,
     Run,
+    ZeroGrad,
     walk,
 )
 from gradlint.facts.model import TrainingFacts
@@ -80,7 +81,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                     continue
                 if _chosen(run.tree, judgement.origin, module) or _frozen_from_start(run, judgement.bad[0], module):
                     continue
-                if not _called(run, judgement.bad[0], module):
+                if not _called(run, judgement.bad[0], module) or not any(_used(run, e, module) for e in judgement.bad):
                     continue
                 place = judgement.origin.place
                 values = {"module": facts.name_of(module, "model"), "layers": layers}
@@ -118,6 +119,19 @@ def _called(run: Run, backward: Event, module: Value) -> bool:
         return False
     called = [event.module for event in events if isinstance(event, Forward)]
     return not called or any(relations.lies_in(module, m) or relations.lies_in(m, module) for m in called)
+
+
+def _used(run: Run, backward: Event, module: Value) -> bool:
+    """Whether a step may take the gradients before they are cleared: not where they are only read, as for a Fisher
+    information.
+    """
+    events = run.events
+    for event in events[events.index(backward) + 1 :]:
+        if isinstance(event, _UPDATES):
+            return True
+        if isinstance(event, ZeroGrad) and relations.overlap(event.target, module):
+            return False
+    return True
 
 
 def _share_loop(tree: list[Node], switch: Event, backward: Event) -> bool:

@@ -230,6 +230,8 @@ def _setattr(it: Interpreter, name: str, arguments: Arguments, keywords: Keyword
         label = key if isinstance(key, str) and key != "…" else f"?{len(arguments[0].attributes)}"
         it.attribute_written(arguments[0], label, arguments[2], place.at)
         it.journal.write(arguments[0].attributes, label, arguments[2])
+    elif len(arguments) == 3 and is_module(arguments[2]):
+        calls.record(it, name, arguments, keywords, Constant(None), place)
     return Constant(None)
 
 

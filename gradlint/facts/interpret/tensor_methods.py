@@ -60,6 +60,9 @@ def tensor(it: Interpreter, call: MethodCall[Tensor]) -> Value:
         calls.record(it, f"Tensor.{name}", arguments, keywords, receiver, place, call.discarded, receiver)
         found = tensors.cut(it, receiver, names.CUTTING_METHODS[name], place)
         if name == "detach_" and isinstance(found, Tensor):
+            # `for part in state: part.detach_()` cuts the state.
+            it.settled.update(id(source) for source in receiver.sources)
+            it.kept.extend(receiver.sources)
             receiver.roots, receiver.mystery, receiver.cuts, receiver.sources = found.roots, False, found.cuts, ()
             it.left_over = (0, {})
         return found
