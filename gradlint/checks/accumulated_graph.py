@@ -20,10 +20,13 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         for event in run.events:
             if isinstance(event, Accumulate) and _outlives(event):
                 loop = _training_loop(run, event)
-                if loop is None or _of_leaves(event, loop) or _back_propagated(run, event, loop):
+                if loop is None or (_unseen(event.tensor) and not _has_backward(loop, event.tensor)):
+                    continue
+                if _of_leaves(event, loop) or _back_propagated(run, event, loop):
                     continue
                 if not _of_one_step(facts, run, event):
-                    values = {"target": event.name, "value": _value(event)}
+                    value = facts.name_of(event.tensor, event.tensor.hint or "a tensor")
+                    values = {"target": event.name, "value": value}
                     yield Finding("accumulated-graph", event.place.path, Range(*event.place.at), values)
 
 
@@ -34,7 +37,7 @@ _COUNT = re.compile(r"count|num(_|$)|^n(_|$)|size|length|samples|tokens|correct|
 def _outlives(event: Accumulate) -> bool:
     counted = event.tensor.loss is None and bool(_COUNT.search(event.tensor.hint))
     live = bool(event.tensor.roots) and not event.tensor.parameter and not counted
-    return event.outlives and event.within == "loop" and live and not _unseen(event.tensor)
+    return event.outlives and event.within == "loop" and live
 
 
 def _unseen(tensor: Tensor) -> bool:
@@ -58,8 +61,9 @@ def _unseen(tensor: Tensor) -> bool:
     return any(part.attribute == "unseen" for part in found.values())
 
 
-def _value(event: Accumulate) -> str:
-    return event.tensor.hint or "a tensor"
+def _has_backward(loop: Repeat, tensor: Tensor) -> bool:
+    """Whether a backward of the loop starts from the tensor itself: then it has a graph, whatever made it."""
+    return any(isinstance(event, Backward) and event.loss is tensor for event in walk(loop.body))
 
 
 def _training_loop(run: Run, event: Accumulate) -> Repeat | None:
