@@ -10,6 +10,7 @@ import pytest
 from gradlint import source
 from gradlint.facts import build, outline
 from gradlint.facts.link import Project
+from gradlint.facts.values import Place
 
 SCRIPT = """
 import torch
@@ -62,3 +63,9 @@ def test_a_file_is_lowered_once(
         read.facts(source.read(path))
     assert set(lowered.values()) == {1}
     assert (paths[1], 1) in lowered
+
+
+def test_a_line_of_another_file_comes_with_its_name() -> None:
+    place = Place("package/helpers.py", (3, 5, 3, 9))
+    assert place.line_from("package/helpers.py") == 3
+    assert place.line_from("package/train.py") == "3 of helpers.py"

@@ -30,6 +30,6 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             hint = event.loss.hint if isinstance(event.loss, (Tensor, Unknown)) else ""
             values: dict[str, str | int | float] = {
                 "call": f"{hint or 'loss'}.backward()",
-                "line": contexts[-1].place.at[0],
+                "line": contexts[-1].place.line_from(event.place.path),
             }
             yield Finding("backward-under-autocast", event.place.path, Range(*event.place.at), values)

@@ -51,6 +51,6 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             values: dict[str, str | int | float] = {
                 "clip": clip.callee,
                 "optimizer": facts.name_of(optimizer, "optimizer"),
-                "step_line": judgement.bad[0].place.at[0],
+                "step_line": judgement.bad[0].place.line_from(clip.place.path),
             }
             yield Finding("clip-after-step", clip.place.path, Range(*clip.place.at), values)

@@ -68,7 +68,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         for clip, optimizer, judgement in misplaced(run, _Before, options.strict):
             values: dict[str, str | int | float] = {
                 "clip": clip.callee,
-                "backward_line": judgement.bad[0].place.at[0],
+                "backward_line": judgement.bad[0].place.line_from(clip.place.path),
                 "gradients": "gradients that are None, zero or the previous batch's",
                 "optimizer": facts.name_of(optimizer, "optimizer"),
             }

@@ -63,7 +63,7 @@ def _finding(facts: TrainingFacts, clip: Clip, step: OptimizerStep, left: Value 
         "clip": clip.callee,
         "clipped": _names(facts, coverage.sources(clip.target)),
         "optimizer": facts.name_of(step.optimizer, "optimizer"),
-        "step_line": step.place.at[0],
+        "step_line": step.place.line_from(clip.place.path),
         "unclipped": _names(facts, unclipped),
     }
     return Finding("clip-covers-part", clip.place.path, Range(*clip.place.at), values)

@@ -36,7 +36,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
 
 def _finding(facts: TrainingFacts, update: Update, cut: Cut, module: Value, value: str) -> Finding:
     values: dict[str, str | int | float] = {
-        "value": value, "cut": _CUTS[cut.kind], "line": update.place.at[0],
+        "value": value, "cut": _CUTS[cut.kind], "line": update.place.line_from(cut.place.path),
         "module": facts.name_of(module, "the model"),
     }  # fmt: skip
     return Finding("detached-loss", cut.place.path, Range(*cut.place.at), values)
@@ -48,7 +48,7 @@ def _constant_penalty(facts: TrainingFacts, update: Update) -> Iterator[Finding]
         module = update.misses(cut) if cut.kind == "added grad" else None
         if module is not None:
             values: dict[str, str | int | float] = {
-                "value": "`autograd.grad(…)`", "cut": _CUTS["grad"], "line": update.place.at[0],
+                "value": "`autograd.grad(…)`", "cut": _CUTS["grad"], "line": update.place.line_from(cut.place.path),
                 "module": facts.name_of(module, "the model"),
             }  # fmt: skip
             yield Finding("detached-loss", cut.place.path, Range(*cut.place.at), values)

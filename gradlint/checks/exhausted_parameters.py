@@ -72,7 +72,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                     and _each_round(run, origin)
                 )
                 if earlier and (judgement.verdict == "sure" or again or options.strict) and isinstance(origin, Exhaust):
-                    name, line = facts.name_of(iterator, "the iterator"), earlier[0].place.at[0]
+                    name, line = facts.name_of(iterator, "the iterator"), earlier[0].place.line_from(origin.place.path)
                     yield Finding(
                         "exhausted-parameters", origin.place.path, Range(*origin.place.at),
                         {"iterator": name, "first_line": line, "second": origin.by},

@@ -73,7 +73,7 @@ def _judge(
     values: dict[str, str | int | float] = {
         "optimizer": facts.name_of(optimizer, optimizer.name),
         "module": facts.name_of(held[0], getattr(held[0], "name", "the model")),
-        "line": frozen[-1].event.place.at[0],
+        "line": frozen[-1].event.place.line_from(event.place.path),
     }  # fmt: skip
     yield Finding("frozen-but-optimised", event.place.path, Range(*event.place.at), values)
 

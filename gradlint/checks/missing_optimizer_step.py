@@ -17,6 +17,6 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             place = found.backward.place
             values: dict[str, str | int | float] = {
                 "optimizer": facts.name_of(found.optimizer, "optimizer"),
-                "optimizer_line": found.place.at[0],
+                "optimizer_line": found.place.line_from(place.path),
             }
             yield Finding("missing-optimizer-step", place.path, Range(*place.at), values)

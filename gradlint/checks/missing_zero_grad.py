@@ -138,6 +138,6 @@ def _judge(facts: TrainingFacts, run: Run, optimizer: Value, options: Options) -
                 "optimizer": facts.name_of(optimizer, "optimizer"),
                 "update": "the update" if by_hand else "`step()`",
                 "line": place.at[0],
-                "backward_line": stale.at[0],
+                "backward_line": stale.line_from(place.path),
             }
             yield Finding("missing-zero-grad", place.path, Range(*place.at), values)

@@ -57,7 +57,7 @@ def _finding(
     values: dict[str, str | int | float] = {
         "what": f"`{name}` is called" if forward is not None else f"{what} is computed",
         "context": _MODES[cut.kind if cut is not None else "no_grad"],
-        "line": update.place.at[0],
+        "line": update.place.line_from(place.path),
         "reached": "its parameters" if forward is not None else f"the parameters of `{name}`",
     }
     return Finding("no-grad-training-forward", place.path, Range(*place.at), values)

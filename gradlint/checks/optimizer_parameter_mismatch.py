@@ -60,7 +60,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             values: dict[str, str | int | float] = {
                 "optimizer": facts.name_of(optimizer, "optimizer"),
                 "held": ", ".join(dict.fromkeys(f"`{facts.name_of(part, 'other parameters')}`" for part in held)),
-                "backward_line": training.place.at[0],
+                "backward_line": training.place.line_from(optimizer.place.path),
                 "missing": ", ".join(sorted(missing)),
             }
             yield Finding("optimizer-parameter-mismatch", optimizer.place.path, Range(*optimizer.place.at), values)

@@ -99,6 +99,6 @@ def _judge(facts: TrainingFacts, run: Run, optimizer: Optimizer, built: bool, se
             values: dict[str, str | int | float] = {
                 "target": judgement.origin.attribute,
                 "optimizer": facts.name_of(optimizer, "optimizer"),
-                "optimizer_line": optimizer.place.at[0],
+                "optimizer_line": optimizer.place.line_from(place.path),
             }
             yield Finding("parameter-replaced-after-optimizer", place.path, Range(*place.at), values)

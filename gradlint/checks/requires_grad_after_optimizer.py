@@ -39,7 +39,7 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
                 values: dict[str, str | int | float] = {
                     "target": facts.name_of(event.target, "the module"),
                     "optimizer": facts.name_of(optimizer, optimizer.name),
-                    "line": optimizer.place.at[0],
+                    "line": optimizer.place.line_from(event.place.path),
                 }  # fmt: skip
                 yield Finding("requires-grad-after-optimizer", event.place.path, Range(*event.place.at), values)
 

@@ -71,7 +71,7 @@ def _judge(facts: TrainingFacts, run: Run, scheduler: Scheduler) -> Iterator[Fin
         values: dict[str, str | int | float] = {
             "scheduler": facts.name_of(scheduler, "scheduler"),
             "optimizer": facts.name_of(scheduler.optimizer, "optimizer"),
-            "optimizer_line": step.place.at[0],
+            "optimizer_line": step.place.line_from(place.path),
         }
         yield Finding("scheduler-before-optimizer", place.path, Range(*place.at), values)
 

@@ -27,5 +27,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             "sigmoid-before-bce-with-logits",
             loss.place.path,
             Range(*loss.place.at),
-            {"loss": outputs.named(facts, loss), "activation": form.kind, "line": form.place.at[0]},
+            {
+                "loss": outputs.named(facts, loss),
+                "activation": form.kind,
+                "line": form.place.line_from(loss.place.path),
+            },
         )

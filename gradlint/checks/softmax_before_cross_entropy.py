@@ -25,5 +25,9 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
             "softmax-before-cross-entropy",
             loss.place.path,
             Range(*loss.place.at),
-            {"loss": outputs.named(facts, loss), "activation": form.kind, "line": form.place.at[0]},
+            {
+                "loss": outputs.named(facts, loss),
+                "activation": form.kind,
+                "line": form.place.line_from(loss.place.path),
+            },
         )

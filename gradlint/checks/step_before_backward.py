@@ -26,6 +26,6 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         seen.add(meal.step.place)
         values: dict[str, str | int | float] = {
             "optimizer": facts.name_of(meal.step.optimizer, "optimizer"),
-            "backward_line": meal.backward.place.at[0],
+            "backward_line": meal.backward.place.line_from(meal.step.place.path),
         }
         yield Finding("step-before-backward", meal.step.place.path, Range(*meal.step.place.at), values)

@@ -35,8 +35,8 @@ def _finding(
     values: dict[str, str | int | float] = {
         "target": facts.name_of(target, "the gradients"),
         "often": often,
-        "backward_line": backward.place.at[0],
+        "backward_line": backward.place.line_from(clear.place.path),
         "optimizer": facts.name_of(step.optimizer, "optimizer"),
-        "step_line": step.place.at[0],
+        "step_line": step.place.line_from(clear.place.path),
     }
     return Finding("zero-grad-before-step", clear.place.path, Range(*clear.place.at), values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,10 @@ class Place(NamedTuple):
 
     path: str
     at: Span
+
+    def line_from(self, path: str) -> int | str:
+        """Its line, and the name of its file where that is another one than `path`."""
+        return self.at[0] if self.path == path else f"{self.at[0]} of {os.path.basename(self.path)}"
 
 
 @record
