@@ -93,13 +93,13 @@ def _kept(facts: TrainingFacts, call: CallFact, module: Value) -> bool:
     kept = [write for write in facts.writes if is_module(write.value) and relations.within(module, write.value)]
     if kept and (call.conditional or call.forward_of is None or any(_empty_before(facts, write) for write in kept)):
         return True
-    return any(_part_of(module, other) for other in facts.calls)
+    return any(_part_of(module, other, call.forward_of is None) for other in facts.calls)
 
 
-def _part_of(module: Value, outer: CallFact) -> bool:
-    """Whether another object that is built makes the module for itself: that one is named then."""
+def _part_of(module: Value, outer: CallFact, in_loop: bool) -> bool:
+    """Whether another object that is built makes the module for itself, or takes it in a loop: it is named then."""
     owner = outer.result
     if owner is module or not isinstance(owner, Instance) or not is_module(owner):
         return False
     passed = any(module is value for value in (*outer.arguments, *outer.keywords.values()))
-    return not passed and module in owner.attributes.values()
+    return (in_loop or not passed) and module in owner.attributes.values()

@@ -121,6 +121,9 @@ class _Feeding(Machine):
             isinstance(event, GradEdit) and event.fresh and relations.clears(event.target, self.optimizer) is not False
         ):
             return _Gradients("filled")
+        elif isinstance(event, GradEdit) and state.kind == "wiped":
+            # What was copied before the clear may be put back.
+            return _Gradients("unknown")
         elif isinstance(event, ZeroGrad):
             return self._cleared(state, event)
         elif isinstance(event, Escape) and relations.may_fill(event, self.optimizer):
