@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts.events import Accumulate, Backward, OptimizerStep, Repeat, Run, walk
+from gradlint.facts.hoarded import hoarded
 from gradlint.facts.interpret.tensors import ANCESTORS, ancestry
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
@@ -20,14 +21,22 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         for event in run.events:
             if isinstance(event, Accumulate) and _outlives(event):
                 loop = _training_loop(run, event)
+                if not _unseen(event.tensor) and hoarded(facts, run, event):
+                    yield _finding(facts, event)
+                    continue
                 if loop is None or (_unseen(event.tensor) and not _has_backward(loop, event.tensor)):
                     continue
                 if _of_leaves(event, loop) or _back_propagated(run, event, loop):
                     continue
                 if not _of_one_step(facts, run, event):
-                    value = facts.name_of(event.tensor, event.tensor.hint or "a tensor")
-                    values = {"target": event.name, "value": value}
-                    yield Finding("accumulated-graph", event.place.path, Range(*event.place.at), values)
+                    yield _finding(facts, event)
+
+
+def _finding(facts: TrainingFacts, event: Accumulate) -> Finding:
+    value = facts.name_of(event.tensor, event.tensor.hint or "a tensor")
+    return Finding(
+        "accumulated-graph", event.place.path, Range(*event.place.at), {"target": event.name, "value": value}
+    )
 
 
 _COUNT = re.compile(r"count|num(_|$)|^n(_|$)|size|length|samples|tokens|correct|total|step", re.IGNORECASE)
