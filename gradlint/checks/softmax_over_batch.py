@@ -1,4 +1,4 @@
-"""GL716: a softmax over dimension 0 of an output whose dimension 0 is the batch."""
+"""GL716: a softmax over the batch, or over another dimension than the one that holds the classes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts import outputs
 from gradlint.facts.model import TrainingFacts
-from gradlint.facts.values import Layer, Operation, Tensor, Value, integer
+from gradlint.facts.values import Layer, Operation, Place, Tensor, Value, integer
 from gradlint.options import Options
 
 _NAMES = {"softmax": "Softmax", "log_softmax": "Log-softmax"}
@@ -28,9 +28,28 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         if place.path == facts.path and id(operation) not in seen:
             seen.add(id(operation))
             shape = str(value.shape) if value.shape is not None else "(N, …)"
-            values = {"function": _NAMES[operation.kind], "dim": "0", "shape": shape, "loss": used}
-            yield Finding("softmax-over-batch", place.path, Range(*place.at), values)
+            yield _finding(place, operation.kind, "0, the batch,", shape, used)
     yield from _crossed(facts)
+    yield from _turned(facts)
+
+
+def _finding(place: Place, kind: str, dim: str, shape: str, loss: str) -> Finding:
+    values = {"function": _NAMES[kind], "dim": dim, "shape": shape, "loss": loss}
+    return Finding("softmax-over-batch", place.path, Range(*place.at), values)
+
+
+def _turned(facts: TrainingFacts) -> Iterator[Finding]:
+    """A likelihood that takes its classes from dimension 1, where `permute` or `transpose` put another one."""
+    for loss in facts.losses:
+        value = loss.input
+        before = value.sources[0] if isinstance(value, Tensor) and value.sources else None
+        if loss.kind not in _LIKELIHOODS or not isinstance(value, Tensor) or not isinstance(before, Tensor):
+            continue
+        made, form = before.form, value.form
+        if made is None or form is None or form is made or made.kind not in _NAMES or before.place != made.place:
+            continue
+        if form.dim not in (None, 1) and form.place.path == facts.path and outputs.trains(loss):
+            yield _finding(form.place, form.kind, f"{made.dim}, not the classes,", "(N, …)", outputs.named(facts, loss))
 
 
 def _crossed(facts: TrainingFacts) -> Iterator[Finding]:
@@ -44,8 +63,7 @@ def _crossed(facts: TrainingFacts) -> Iterator[Finding]:
         other = [form for form in forms if form.dim]
         if len(first) == 1 and other and (other[0].dim or 0) > 0 and first[0].place.path == facts.path:
             named = outputs.named(facts, loss)
-            values = {"function": _NAMES[first[0].kind], "dim": "0", "shape": "(N, …)", "loss": named}
-            yield Finding("softmax-over-batch", facts.path, Range(*first[0].place.at), values)
+            yield _finding(first[0].place, first[0].kind, "0, the batch,", "(N, …)", named)
 
 
 def _uses(facts: TrainingFacts) -> Iterator[tuple[Value | None, str, bool]]:

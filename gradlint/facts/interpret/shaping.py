@@ -12,6 +12,7 @@ from gradlint.facts.torch_names import FUNCTIONAL_ACTIVATIONS
 from gradlint.facts.values import (
     Collection,
     Constant,
+    Form,
     Layer,
     Place,
     Tensor,
@@ -161,6 +162,24 @@ def _merged(first: Shape | None, start: int | None, end: int | None) -> Shape | 
 def _numbers(value: Value, other: Shape | None) -> Shape | None:
     """`other`, where the first operand is a plain number."""
     return other if precision.dtype_of(value) == precision.NUMBER else None
+
+
+def turned(form: Form | None, name: str, arguments: list[Value]) -> Form | None:
+    """A form whose dimension was moved by `permute` or `transpose`; without it where nobody knows where to."""
+    if form is None or form.dim is None or name not in ("permute", "transpose", "swapaxes"):
+        return form
+    given = arguments[0].items if len(arguments) == 1 and isinstance(arguments[0], Collection) else arguments
+    order = [integer(value) for value in given]
+    if None in order or not order:
+        return form._replace(dim=None)
+    if name == "permute":
+        places = [place % len(order) for place in order if place is not None]
+        dim = form.dim % len(order)
+        return form._replace(dim=places.index(dim) if dim in places else None)
+    pair = [place for place in order if place is not None]
+    if len(pair) != 2 or min(*pair, form.dim) < 0:
+        return form._replace(dim=None)
+    return form._replace(dim=pair[1 - pair.index(form.dim)] if form.dim in pair else form.dim)
 
 
 def _both(first: Shape | None, second: Shape | None) -> Shape | None:

@@ -15,6 +15,7 @@ from gradlint.facts.interpret import (
     precision,
     ranges,
     recurrences,
+    shaping,
     tensors,
     training_methods,
 )
@@ -88,6 +89,7 @@ def tensor(it: Interpreter, call: MethodCall[Tensor]) -> Value:
             moved.owner, moved.attribute = receiver, "moved"
             return moved
         reshaped = tensors.derive(it, [receiver], place, keep_form=True)
+        reshaped.form = shaping.turned(reshaped.form, name, arguments)
         if name in _PARTS:
             ranges.item(receiver, reshaped)
         if name == "gather":
