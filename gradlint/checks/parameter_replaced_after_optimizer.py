@@ -11,7 +11,7 @@ from gradlint.facts.interpret.modules import walk
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import Machine, State
 from gradlint.facts.registration import learns
-from gradlint.facts.values import Choice, Optimizer, Tensor, Unknown, Value, is_module
+from gradlint.facts.values import Choice, Optimizer, Parameters, Tensor, Unknown, Value, is_module
 from gradlint.options import Options
 
 
@@ -47,6 +47,8 @@ class _Held(Machine):
         matter.
         """
         if event.function.rpartition(".")[2] == "forward":
+            return False
+        if any(isinstance(part, Parameters) and not part.whole for part in self.optimizer.parameters):
             return False
         old = any(event.old is source for source in relations.sources(self.optimizer) or [])
         inside = event.owner is not None and relations.keeps(self.optimizer, event.owner)

@@ -78,7 +78,7 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
     yield from _engines(facts, events)
     yield from _parameters(facts, events)
     built = dict.fromkeys(e.value for e in events if isinstance(e, Construct) and isinstance(e.value, Optimizer))
-    places = {o.place for o in stepped if isinstance(o, Optimizer)}
+    places = {o.place for step in stepped for o in options(step) if isinstance(o, Optimizer)}
     places |= {inner.place for o in built if isinstance(o, Optimizer) for inner in o.inner}
     for run in facts.runs:
         inside = [e for loop in repeats(repeated(facts, run)) for e in walk(loop.body) if isinstance(e, Backward)]
