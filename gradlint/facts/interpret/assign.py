@@ -104,7 +104,9 @@ def _bind_attribute(it: Interpreter, target: code.Attribute, value: Value, at: S
     name = target.name
     text = expressions.text_of(target)
     if name == "grad" and not isinstance(owner, Instance):
-        if isinstance(value, Constant) and value.value is None:
+        interval = ranges.formula_of(value).interval
+        zero = isinstance(value, Tensor) and interval.known and interval.low == interval.high == 0.0
+        if zero or (isinstance(value, Constant) and value.value is None):
             it.emit(ZeroGrad(it.place(at), it.frame.function, gradient_owner(owner)))
         else:
             it.grad_edited(gradient_owner(owner), at, not isinstance(value, Gradient))

@@ -92,6 +92,8 @@ def tensor_function(it: Interpreter, name: str, arguments: Arguments, keywords: 
         for part in tensors.parts([first]):
             if isinstance(part, Gradient):
                 it.grad_edited(assign.gradient_owner(part.owner), place.at)
+    if name == "zeros_like" and isinstance(first, Gradient):
+        return tensors.fresh(it, "zeros", arguments, keywords, place)
     if name in ("tensor", "as_tensor", "Tensor", "FloatTensor", "from_numpy"):
         wants = constant(keywords.get("requires_grad"))
         if isinstance(first, Collection) and any(isinstance(part, Tensor) for part in tensors.parts([first])):
