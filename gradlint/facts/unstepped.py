@@ -92,6 +92,7 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
                 or steps_itself(facts, optimizer)
                 or _by_hand(optimizer, edited)
                 or (strangers and _kept_by_example(facts, optimizer))
+                or any(_may_wrap(o, optimizer) for o in stepped)
             ):
                 continue
             reached = [e for e in inside if relations.reaches(e, optimizer)]
@@ -152,6 +153,12 @@ def _by_hand(optimizer: Optimizer, edited: list[Value]) -> bool:
     touched = [target for target in edited if relations.overlap(target, optimizer) is not False]
     singles = all(isinstance(t, Tensor) and t.parameter and t.attribute != "*" for t in touched)
     return bool(touched) and not (singles and len(optimizer.parameters) > len(touched))
+
+
+def _may_wrap(stepped: Value, optimizer: Optimizer) -> bool:
+    """Whether an optimizer of the project that is stepped, over nothing in sight, may hold this one."""
+    own = isinstance(stepped, Optimizer) and not stepped.known and stepped is not optimizer
+    return own and not relations.owners(stepped)
 
 
 def _takes_over(stepped: Value, optimizer: Optimizer) -> bool:
