@@ -66,6 +66,8 @@ TOTAL = (32_000, 6)
 UNROLLED = 1_000
 """Steps spent on known items one by one, loops within loops together, before the rest of each loop is taken together.
 """
+IDLE = (8_000, 2)
+"""The same for a file that trains nothing itself and has no modules."""
 _TRAINING = frozenset({"backward", "zero_grad"})
 DEPTH = 40
 """Local calls inside one another before a callee counts as unknown."""
@@ -103,6 +105,7 @@ class Interpreter:
         self.hooked = 0
         self.called: code.Call | None = None
         self.steps = STEPS[0] + STEPS[1] * lines
+        self.lines = lines
         self.left = self.total = TOTAL[0] + TOTAL[1] * lines
         self.allowed = 0
         self.fuel = 0
@@ -246,7 +249,7 @@ class Interpreter:
         if not self.exhausted:
             dearest = (
                 {}
-                if self.last or not self._trains()
+                if self.last or not self.trains()
                 else self.costs.dearest(self, self.total - self.left + self.allowed - self.fuel)
             )
             if dearest:
@@ -258,12 +261,18 @@ class Interpreter:
                 f"{place}: more than {self.steps} steps to interpret{about}; what follows counts as unknown"
             )
 
-    def _trains(self) -> bool:
-        """Whether the file itself trains or has modules; if not, interpreting it again would show no more."""
+    def trains(self) -> bool:
+        """Whether the file itself trains or has modules; if not, interpreting it at length would show no more."""
         own = (cls for cls in self.project.classes if cls.scope.path == self.facts.path)
         return any(modules.kind_of(cls) in ("module", "lightning") for cls in own) or any(
             node.name in _TRAINING for node in self.facts.nodes_of(code.Attribute)
         )
+
+    def save_steps(self) -> None:
+        """Allow fewer steps from here on, in a file that trains nothing."""
+        allowed = IDLE[0] + IDLE[1] * self.lines
+        self.left -= max(self.total - allowed, 0)
+        self.total = min(self.total, allowed)
 
     @contextmanager
     def fuelled(self) -> Iterator[None]:

@@ -39,6 +39,8 @@ def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     mentioned = it.mentions = _mentions(statements, imports, scope)
     it.facts.mentions = frozenset(expressions.names_read(nodes))
     it.facts.uses = expressions.uses_by_name(nodes)
+    if not it.trains():
+        it.save_steps()
     classes = [cls for cls in it.project.classes if cls.scope.path == program.path]
     for cls in classes:
         _class(it, cls)
