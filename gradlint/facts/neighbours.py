@@ -11,12 +11,13 @@ FILES = 2000
 """Files of one package that are looked into; of a larger one nothing is known."""
 _NAMES = re.compile(r"(?<![\w.])self\.(\w+)|\.\s*(\w+)|(\w+)")
 """An attribute of `self`, one of anything else, another word."""
-_CLASSES = re.compile(r"^\s*class\s+(\w+)", re.MULTILINE)
+_DEFINED = re.compile(r"^(?:\s*class|(?:async )?def)\s+(\w+)", re.MULTILINE)
+"""Classes, and functions outside of them."""
 
 
 @dataclass(frozen=True)
 class _Names:
-    """What a file mentions: attributes of other things than `self`, and everything but the classes it defines."""
+    """What a file mentions: attributes of other things than `self`, and everything but what it defines itself."""
 
     attributes: frozenset[str]
     others: frozenset[str]
@@ -60,7 +61,7 @@ class Neighbours:
         text = self._read(path) or ""
         found = _NAMES.findall(text)
         everything = frozenset(own or other or word for own, other, word in found)
-        return _Names(frozenset(other for _, other, _ in found), everything - set(_CLASSES.findall(text)))
+        return _Names(frozenset(other for _, other, _ in found), everything - set(_DEFINED.findall(text)))
 
 
 def _module(path: str) -> str:
