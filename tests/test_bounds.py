@@ -19,7 +19,7 @@ from gradlint import replay
 from gradlint.facts import Project, outline
 from gradlint.facts.code import Stmt
 from gradlint.facts.events import OptimizerStep, walk
-from gradlint.facts.interpret import interpreter
+from gradlint.facts.interpret import interpreter, looping
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.positions import Lines
 from gradlint.source import Source, from_text, read
@@ -187,7 +187,7 @@ def test_the_rest_of_a_costly_loop_is_taken_together(monkeypatch: pytest.MonkeyP
 
 
 def _steps(text: str, monkeypatch: pytest.MonkeyPatch, unrolled: int) -> int:
-    monkeypatch.setattr(interpreter, "UNROLLED", unrolled)
+    monkeypatch.setattr(looping, "UNROLLED", unrolled)
     return sum(isinstance(event, OptimizerStep) for event in walk(_facts(text).runs[0].tree))
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from gradlint.diagnostics import Finding, Range
 from gradlint.facts.interpret import modules
-from gradlint.facts.interpret.expressions import attribute_names
 from gradlint.facts.interpret.initialisers import INITIALISING
+from gradlint.facts.interpret.writing import attribute_names
 from gradlint.facts.model import CallFact, FunctionFact, TrainingFacts
 from gradlint.facts.torch_names import CONTAINERS
 from gradlint.facts.values import FunctionValue, Place, is_module

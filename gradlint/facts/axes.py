@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gradlint.facts import code, small_batches
-from gradlint.facts.interpret.expressions import text_of
+from gradlint.facts.interpret.writing import text_of
 from gradlint.facts.loaders import training_loaders
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.record import record, replace

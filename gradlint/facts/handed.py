@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gradlint.facts import relations
 from gradlint.facts.events import Escape, Run
-from gradlint.facts.interpret.expressions import attribute_names
+from gradlint.facts.interpret.writing import attribute_names
 from gradlint.facts.lightning import manual
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import ClassValue, FunctionValue, Instance, Optimizer, Scheduler, Value, options

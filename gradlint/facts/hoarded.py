@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gradlint.facts import code, relations
 from gradlint.facts.events import Accumulate, Backward, Escape, Repeat, Run, repeats, walk
-from gradlint.facts.interpret.expressions import attribute_names
 from gradlint.facts.interpret.tensors import ancestry
+from gradlint.facts.interpret.writing import attribute_names
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.protocol import repeats_around
 from gradlint.facts.roles import last_name

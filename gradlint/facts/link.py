@@ -15,11 +15,12 @@ from gradlint.facts.interpret.costs import AGAIN, Key, TooManyStepsError
 from gradlint.facts.interpret.frame import Frame
 from gradlint.facts.interpret.interpreter import Interpreter
 from gradlint.facts.interpret.roots import run_all
+from gradlint.facts.merging import forget_choices
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.neighbours import Neighbours
 from gradlint.facts.outline import Outline
 from gradlint.facts.scope import Journal, Scope, Store
-from gradlint.facts.values import ClassValue, Constant, forget_choices
+from gradlint.facts.values import ClassValue, Constant
 
 MODULES = 400
 """Local modules looked into for one file; further imports count as unknown."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from gradlint.facts.interpret.tensors import as_tensor
+from gradlint.facts.merging import join_tensors
 from gradlint.facts.model import LossCall, TrainingFacts
-from gradlint.facts.values import External, Form, Instance, Layer, Operation, Place, Tensor, Value, join_tensors
+from gradlint.facts.values import External, Form, Instance, Layer, Operation, Place, Tensor, Value
 
 UNBOUNDED = frozenset(
     {

@@ -14,7 +14,7 @@ from typing import Any
 from gradlint.facts import code
 from gradlint.facts.events import Forward
 from gradlint.facts.interpret import modules
-from gradlint.facts.interpret.expressions import text_of
+from gradlint.facts.interpret.writing import text_of
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.record import record
 from gradlint.facts.torch_names import CONVOLUTIONS, LINEAR, canonical

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import field
 from typing import Any
 
+from gradlint.facts.merging import merge
 from gradlint.facts.record import record
-from gradlint.facts.values import Constant, Value, merge
+from gradlint.facts.values import Constant, Value
 
 Store = dict[str, Value]
 MISSING: Any = object()

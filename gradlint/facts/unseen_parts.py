@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gradlint.facts import code
-from gradlint.facts.interpret.expressions import text_of
 from gradlint.facts.interpret.module_methods import MODULE
+from gradlint.facts.interpret.writing import text_of
 from gradlint.facts.model import TrainingFacts
 from gradlint.facts.values import Instance, Layer, Place, Value
 

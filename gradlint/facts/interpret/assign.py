@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 from gradlint.facts import code
 from gradlint.facts.code import Expr, Span
 from gradlint.facts.events import Accumulate, ManualUpdate, TakeSnapshot, ZeroGrad
-from gradlint.facts.interpret import attributes, calls, containers, expressions, initialisers, modules, ranges, tensors
+from gradlint.facts.interpret import (
+    attributes,
+    calls,
+    containers,
+    expressions,
+    initialisers,
+    modules,
+    ranges,
+    tensors,
+    writing,
+)
+from gradlint.facts.merging import merge
 from gradlint.facts.roles import last_name, loss_like, role
 from gradlint.facts.shapes import BATCH
 from gradlint.facts.values import (
@@ -29,9 +40,8 @@ from gradlint.facts.values import (
     Unknown,
     Value,
     is_module,
-    merge,
     options,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -102,7 +112,7 @@ def announce(it: Interpreter, name: str, value: Value, at: Span) -> None:
 def _bind_attribute(it: Interpreter, target: code.Attribute, value: Value, at: Span) -> None:
     owner = expressions.evaluate(it, target.base)
     name = target.name
-    text = expressions.text_of(target)
+    text = writing.text_of(target)
     if name == "grad" and not isinstance(owner, Instance):
         interval = ranges.formula_of(value).interval
         zero = isinstance(value, Tensor) and interval.known and interval.low == interval.high == 0.0
@@ -161,7 +171,7 @@ def _bind_attribute(it: Interpreter, target: code.Attribute, value: Value, at: S
 def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) -> None:
     owner = expressions.evaluate(it, target.base)
     keys = [expressions.evaluate(it, index) for index in target.index]
-    text = expressions.text_of(target)
+    text = writing.text_of(target)
     it.call_it(text, value)
     announce(it, text, value, at)
     key = keys[0].value if len(keys) == 1 and isinstance(keys[0], Constant) else None
@@ -200,7 +210,7 @@ def _bind_item(it: Interpreter, target: code.Subscript, value: Value, at: Span) 
         and isinstance(owner, (Mapping, Collection, Unknown))
         and key is None
     ):
-        accumulate(it, expressions.text_of(target.base), value, owner, "item", it.place(at))
+        accumulate(it, writing.text_of(target.base), value, owner, "item", it.place(at))
 
 
 def _written_into(it: Interpreter, base: Expr, owner: Tensor, value: Value, at: Span) -> None:
@@ -240,10 +250,10 @@ def _unpack(it: Interpreter, targets: list[Expr], value: Value, at: Span, fresh:
         for target, item in zip(targets, items, strict=True):
             bind(it, target, item, at, fresh)
         return
-    counted = loss_like(Unknown(expressions.text_of(targets[0]))) if targets else False
+    counted = loss_like(Unknown(writing.text_of(targets[0]))) if targets else False
     for index, target in enumerate(targets):
         part = part_of(it, value, target, index, any_element)
-        if index and counted and isinstance(part, Tensor) and not loss_like(Unknown(expressions.text_of(target))):
+        if index and counted and isinstance(part, Tensor) and not loss_like(Unknown(writing.text_of(target))):
             # What a network returns beside its own loss may be numbers that only tell how it went.
             part.attribute = part.attribute or "unseen"
         bind(it, target, part, at, fresh)
@@ -251,7 +261,7 @@ def _unpack(it: Interpreter, targets: list[Expr], value: Value, at: Span, fresh:
 
 def part_of(it: Interpreter, value: Value, target: Expr, index: int, any_element: object) -> Value:
     """One of several things unpacked from something unseen; it is known by the name it gets."""
-    hint = expressions.text_of(target)
+    hint = writing.text_of(target)
     if isinstance(value, Tensor):
         part_of_it = tensors.derive(it, [value], it.place(None), keep_form=True, hint=hint)
         ranges.item(value, part_of_it)
@@ -275,7 +285,7 @@ def part_of(it: Interpreter, value: Value, target: Expr, index: int, any_element
 
 
 def _uses(it: Interpreter, hint: str) -> frozenset[str]:
-    return expressions.uses_of(it, hint)
+    return writing.uses_of(it, hint)
 
 
 def gradient_owner(value: Value) -> Value:
@@ -324,16 +334,16 @@ def augment(it: Interpreter, node: code.Augmented) -> None:
         new = tensors.combine(it, node.op, old, value, place)
         taken = isinstance(value, Tensor) and bool(value.roots) and not _begun_anew(it, target)
         if taken and node.op == "+" and isinstance(new, Tensor):
-            accumulate(it, expressions.text_of(target), new, old, "sum", place)
+            accumulate(it, writing.text_of(target), new, old, "sum", place)
     elif isinstance(old, Constant) and isinstance(value, Constant):
-        new = expressions.fold(node.op, old, value) or it.unknown(expressions.text_of(target))
+        new = expressions.fold(node.op, old, value) or it.unknown(writing.text_of(target))
         if it.repeats and not it.forwards and not _constructing(it):
-            new = it.unknown(expressions.text_of(target), "count")
+            new = it.unknown(writing.text_of(target), "count")
     else:
         touched = tuple(v for v in (old, value) if isinstance(v, (Tensor, Unknown)))
         counted = any(isinstance(option, Unknown) and option.origin == "count" for option in options(old))
         origin = "count" if counted and isinstance(value, Constant) else "value"
-        new = it.unknown(last_name(expressions.text_of(target)), origin, touched)
+        new = it.unknown(last_name(writing.text_of(target)), origin, touched)
     bind(it, target, new, node.at)
 
 
@@ -388,7 +398,7 @@ def accumulated(it: Interpreter, node: code.Assign, value: Value) -> None:
     target = node.targets[0]
     if _begun_anew(it, target):
         return
-    text = expressions.text_of(target)
+    text = writing.text_of(target)
     if text == "…" or not _adds_to(target, node.value):
         return
     old = expressions.evaluate(it, node.targets[0])
@@ -428,8 +438,8 @@ def _reads(target: Expr, expr: Expr) -> bool:
         if expr.func.name != "get" or not expr.arguments or len(target.index) != 1:
             return False
         pairs = ((expr.func.base, target.base), (expr.arguments[0].value, target.index[0]))
-        return all(expressions.text_of(one) == expressions.text_of(other) for one, other in pairs)
-    return expressions.text_of(target) == expressions.text_of(expr)
+        return all(writing.text_of(one) == writing.text_of(other) for one, other in pairs)
+    return writing.text_of(target) == writing.text_of(expr)
 
 
 def without_rebinding(it: Interpreter, node: code.Assign, value: Value) -> Value:

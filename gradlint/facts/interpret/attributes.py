@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts import code
 from gradlint.facts.formulas import EVERYTHING
 from gradlint.facts.interpret import calls, classes, modules, precision, ranges, tensors
+from gradlint.facts.merging import merge
 from gradlint.facts.roles import role
 from gradlint.facts.shapes import BATCH
 from gradlint.facts.torch_names import SHAPING, canonical
@@ -31,8 +32,7 @@ from gradlint.facts.values import (
     Tensor,
     Unknown,
     Value,
-    merge,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -64,7 +64,7 @@ def read(it: Interpreter, value: Value, name: str, expr: code.Attribute) -> Valu
     if isinstance(value, Tensor):
         return _of_tensor(it, value, name, expr)
     if isinstance(value, Layer):
-        from gradlint.facts.interpret.expressions import text_of
+        from gradlint.facts.interpret.writing import text_of
 
         return _of_layer(value, name, text_of(expr))
     if isinstance(value, ClassValue):
@@ -104,7 +104,7 @@ def _of_unknown(it: Interpreter, value: Unknown, name: str, expr: code.Attribute
         if role(value) == "" and not value.parts.get("data"):
             return tensors.cut(it, value, "data", it.place(expr.at)) if value.origin != "item" else value
         return value
-    from gradlint.facts.interpret.expressions import text_of
+    from gradlint.facts.interpret.writing import text_of
 
     return part(it, value, name, text_of(expr))
 
@@ -113,7 +113,7 @@ def part(it: Interpreter, value: Unknown, key: str, path: str) -> Value:
     """An attribute or item of something unseen: the same each time it is read."""
     found = value.parts.get(key)
     if found is None:
-        from gradlint.facts.interpret.expressions import uses_of
+        from gradlint.facts.interpret.writing import uses_of
 
         touched = (value,) if key == "param_groups" else value.touched
         origin = value.origin if value.origin in ("item", "call") else "attribute"
@@ -163,7 +163,7 @@ def of_instance(it: Interpreter, value: Instance, name: str, expr: code.Attribut
             return Method(value, name)
         if value.kind == "optimizer" or name in modules.MODULE_METHODS or name in modules.LIGHTNING_METHODS:
             return Method(value, name)
-    from gradlint.facts.interpret.expressions import uses_of
+    from gradlint.facts.interpret.writing import uses_of
 
     path = f"self.{name}"
     # What a base class out of sight sets may be a parameter.

@@ -11,6 +11,7 @@ from gradlint.facts.events import ONE_OF_SEVERAL, Branch, Call, Condition, Escap
 from gradlint.facts.interpret import (
     attributes,
     classes,
+    context_managers,
     costs,
     expressions,
     forward,
@@ -21,8 +22,10 @@ from gradlint.facts.interpret import (
     tensors,
     training_functions,
     wrappers,
+    writing,
 )
 from gradlint.facts.interpret.frame import Frame
+from gradlint.facts.merging import merge
 from gradlint.facts.model import CallFact, FunctionFact
 from gradlint.facts.roles import carries_graph, criterion_like, interesting, last_name, role
 from gradlint.facts.scope import Scope
@@ -47,8 +50,7 @@ from gradlint.facts.values import (
     Tensor,
     Unknown,
     Value,
-    merge,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -77,7 +79,7 @@ def _call(it: Interpreter, expr: code.Call, discarded: bool) -> Value:
     if isinstance(func, code.Attribute):
         base = expressions.evaluate(it, func.base)
         arguments, keywords = _arguments(it, expr)
-        hint = expressions.text_of(func)
+        hint = writing.text_of(func)
         _hand_over(it, hint, arguments, keywords)
         if isinstance(base, Choice):
             return each(
@@ -86,7 +88,7 @@ def _call(it: Interpreter, expr: code.Call, discarded: bool) -> Value:
         return _method(it, base, func, arguments, keywords, place, hint, discarded)
     callee = expressions.evaluate(it, func)
     arguments, keywords = _arguments(it, expr)
-    hint = expressions.text_of(func)
+    hint = writing.text_of(func)
     _hand_over(it, callee.name if isinstance(callee, External) else hint, arguments, keywords)
     if isinstance(callee, Choice):
         optimizer_class = training_functions.one_class(callee)
@@ -300,7 +302,7 @@ def define(it: Interpreter, node: code.Function) -> None:
             enabled = made.argument if isinstance(made, Context) else None
             dtype = made.dtype if isinstance(made, Context) else ""
             contexts.append(Context("autocast", enabled, it.place(node.at), dtype))
-        elif isinstance(value, FunctionValue) and _GRAD_MODES & expressions.attribute_names(value.node):
+        elif isinstance(value, FunctionValue) and _GRAD_MODES & writing.attribute_names(value.node):
             contexts.append(Context("set_grad_enabled", None, it.place(node.at)))
     if contexts:
         it.contexts[id(node)] = contexts
@@ -313,14 +315,14 @@ def define(it: Interpreter, node: code.Function) -> None:
 def is_property(it: Interpreter, function: FunctionValue) -> bool:
     """Whether a method is read like an attribute."""
     return any(
-        last_name(expressions.text_of(decorator)) in ("property", "cached_property", "lazy_property", "setter")
+        last_name(writing.text_of(decorator)) in ("property", "cached_property", "lazy_property", "setter")
         for decorator in getattr(function.node, "decorators", ())
     )
 
 
 def bound(member: FunctionValue, receiver: Value, owner: ClassValue | None) -> FunctionValue:
     """A method as read from an instance."""
-    decorators = {last_name(expressions.text_of(d)) for d in getattr(member.node, "decorators", ())}
+    decorators = {last_name(writing.text_of(d)) for d in getattr(member.node, "decorators", ())}
     if "staticmethod" in decorators:
         return FunctionValue(member.node, member.scope, None, owner)
     return FunctionValue(member.node, member.scope, receiver, owner)
@@ -434,7 +436,7 @@ def _is_stub(node: code.Function | code.Lambda) -> bool:
 
 def _decorated(node: code.Function | code.Lambda, name: str) -> bool:
     decorators = _decorators(node)
-    return bool(decorators) and name in [last_name(expressions.text_of(decorator)) for decorator in decorators]
+    return bool(decorators) and name in [last_name(writing.text_of(decorator)) for decorator in decorators]
 
 
 def _note(it: Interpreter, node: code.Function | code.Lambda, name: str, function: FunctionValue) -> None:
@@ -449,7 +451,7 @@ def _recursion(node: code.Function | code.Lambda) -> int:
 def _body(it: Interpreter, node: code.Function, contexts: list[Context]) -> str | None:
     if not contexts:
         return it.block(node.body)
-    return it.under(contexts[0], lambda: _body(it, node, contexts[1:]))
+    return context_managers.under(it, contexts[0], lambda: _body(it, node, contexts[1:]))
 
 
 def _bind_parameters(
@@ -506,7 +508,7 @@ def assumed(it: Interpreter, parameter: code.Parameter, function: FunctionValue)
     example = _annotated(it, parameter, function)
     if example is not None:
         return example
-    uses = expressions.uses_in(it, function.node).get(parameter.name, frozenset())
+    uses = writing.uses_in(it, function.node).get(parameter.name, frozenset())
     return Unknown(parameter.name, "parameter", uses, shape=shaping.annotated(parameter.annotation))
 
 
@@ -555,7 +557,7 @@ def _remembered(it: Interpreter) -> bool:
     for frame in reversed(it.frames):
         if frame.function.endswith("forward"):
             return False
-        names = {expressions.text_of(d.func if isinstance(d, code.Call) else d) for d in _decorators(frame.node)}
+        names = {writing.text_of(d.func if isinstance(d, code.Call) else d) for d in _decorators(frame.node)}
         if any(name.rpartition(".")[2] not in _TRANSPARENT for name in names):
             return True
     return False
@@ -620,4 +622,4 @@ _ENDINGS = frozenset({"sys.exit", "exit", "quit", "os._exit"})
 
 def ends_process(expr: Expr) -> str | None:
     """`sys.exit()` as a statement leaves everything."""
-    return "raise" if isinstance(expr, code.Call) and expressions.text_of(expr.func) in _ENDINGS else None
+    return "raise" if isinstance(expr, code.Call) and writing.text_of(expr.func) in _ENDINGS else None

@@ -12,6 +12,7 @@ from gradlint.facts.interpret import (
     expressions,
     modules,
     tensors,
+    writing,
 )
 from gradlint.facts.interpret.frame import Frame
 from gradlint.facts.roles import interesting, last_name
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 def is_record(cls: ClassValue) -> bool:
     """Whether a class is a dataclass whose fields all have defaults."""
-    names = {last_name(expressions.text_of(d.func if isinstance(d, code.Call) else d)) for d in cls.node.decorators}
+    names = {last_name(writing.text_of(d.func if isinstance(d, code.Call) else d)) for d in cls.node.decorators}
     return "dataclass" in names and not any(
         isinstance(v, Unknown) and v.origin == "field" for v in cls.attributes.values()
     )
@@ -147,7 +148,7 @@ def _orderly(cls: ClassValue) -> bool:
         for name, member in members:
             if name == "zero_grad" or not isinstance(member, FunctionValue):
                 continue
-            if _CLEARING & expressions.attribute_names(member.node) or _sets_gradient(member):
+            if _CLEARING & writing.attribute_names(member.node) or _sets_gradient(member):
                 return False
     return True
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.facts import code
-from gradlint.facts.interpret import assign, conditions, expressions, iterators
+from gradlint.facts.interpret import assign, conditions, expressions, iterators, looping, writing
 from gradlint.facts.interpret.loops import UNROLL, any_element, elements
+from gradlint.facts.merging import merge
 from gradlint.facts.model import RepeatedInstance
 from gradlint.facts.scope import Scope
-from gradlint.facts.values import Collection, Mapping, Parameters, Snapshot, Steps, Tensor, Value, is_module, merge
+from gradlint.facts.values import Collection, Mapping, Parameters, Snapshot, Steps, Tensor, Value, is_module
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -73,7 +74,7 @@ def _repeated(
 ) -> bool:
     """A comprehension over items nobody knows is a loop: what its element does happens again and again."""
     generator = generators[index]
-    hint = expressions.text_of(generator.iterable)
+    hint = writing.text_of(generator.iterable)
 
     def again() -> str | None:
         assign.bind(it, generator.target, item, it.statement, fresh=True)
@@ -82,7 +83,7 @@ def _repeated(
         _rounds(it, generators, index + 1, action, budget)
         return None
 
-    it.cycle(again, iterable, hint, it.statement, item)
+    looping.cycle(it, again, iterable, hint, it.statement, item)
     return False
 
 
@@ -101,7 +102,7 @@ def _collection(it: Interpreter, expr: code.Comprehension) -> Value:
 
 def _same_each_time(it: Interpreter, expr: code.Comprehension, items: list[Value]) -> None:
     """`[layer for _ in range(n)]` holds one layer n times."""
-    bound = {name for generator in expr.generators for name in expressions.attribute_names(generator.target)}
+    bound = {name for generator in expr.generators for name in writing.attribute_names(generator.target)}
     if not isinstance(expr.element, code.Name) or expr.element.name in bound or not items or not is_module(items[0]):
         return
     place = it.place(expr.at)
@@ -157,5 +158,5 @@ def _same_tensor(element: code.Expr) -> bool:
 
 
 def _only_trainable(condition: code.Expr) -> bool:
-    names = expressions.attribute_names(condition)
+    names = writing.attribute_names(condition)
     return bool(names & {"requires_grad", "grad"})

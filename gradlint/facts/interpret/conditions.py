@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from gradlint.facts import code
 from gradlint.facts.code import Expr
 from gradlint.facts.events import Condition
-from gradlint.facts.interpret import expressions
+from gradlint.facts.interpret import expressions, writing
+from gradlint.facts.merging import merge
 from gradlint.facts.values import (
     NONE,
     Choice,
@@ -26,9 +27,8 @@ from gradlint.facts.values import (
     Unknown,
     Value,
     integer,
-    merge,
     number,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -135,7 +135,7 @@ def condition(it: Interpreter, test: Expr) -> Condition:
             negated, test = not negated, code.Compare(test.left, [(positive, test.rest[0][1])])
         else:
             break
-    text = expressions.text_of(test)
+    text = writing.text_of(test)
     loops: list[int] = []
     idents: list[str] = []
     for name in _names(test):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gradlint.facts.interpret import calls
+from gradlint.facts.merging import merge
 from gradlint.facts.values import (
     Choice,
     Collection,
@@ -17,7 +18,6 @@ from gradlint.facts.values import (
     Unknown,
     Value,
     constant,
-    merge,
 )
 
 if TYPE_CHECKING:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gradlint.facts import code
 from gradlint.facts.code import Expr
-from gradlint.facts.interpret import attributes, calls, containers, iterators, loops, ranges, shaping, tensors
+from gradlint.facts.interpret import attributes, calls, containers, iterators, loops, ranges, shaping, tensors, writing
+from gradlint.facts.merging import merge
 from gradlint.facts.model import RepeatedInstance
 from gradlint.facts.roles import last_name
 from gradlint.facts.torch_names import canonical
@@ -30,9 +31,8 @@ from gradlint.facts.values import (
     constant,
     integer,
     is_module,
-    merge,
     options,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter
@@ -69,7 +69,7 @@ def _name(it: Interpreter, expr: code.Name) -> Value:
         return External("torch")
     for star in module.stars:
         return External(canonical(f"{star}.{expr.name}"))
-    missing = Unknown(expr.name, "value", uses_of(it, expr.name))
+    missing = Unknown(expr.name, "value", writing.uses_of(it, expr.name))
     module.names[expr.name] = missing
     return missing
 
@@ -94,7 +94,7 @@ def key_of(value: Value) -> object:
 def _child(it: Interpreter, container: Layer, index: int, expr: code.Subscript) -> Value:
     """A module of a container, known by its place there where it has no other name."""
     child = container.children[index]
-    it.call_it(f"{text_of(expr.base)}[{text_of(expr.index[0])}]", child)
+    it.call_it(f"{writing.text_of(expr.base)}[{writing.text_of(expr.index[0])}]", child)
     return child
 
 
@@ -124,7 +124,7 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
             return _slice(base, expr.index[0], it)
         if base.element is not None:
             return base.element
-        return merge(base.items) if base.items else it.unknown(last_name(text_of(expr.base)), "item")
+        return merge(base.items) if base.items else it.unknown(last_name(writing.text_of(expr.base)), "item")
     if isinstance(base, Layer):
         if isinstance(key, int) and -len(base.children) <= key < len(base.children) and base.complete:
             return _child(it, base, key, expr)
@@ -160,14 +160,14 @@ def _item(it: Interpreter, base: Value, keys: list[Value], expr: code.Subscript)
     if isinstance(base, Unknown):
         if key == "params" and (owner := attributes.param_groups_of(base)) is not None:
             return Parameters((owner,))
-        label = repr(key) if key is not None else text_of(expr.index[0]) if expr.index else ""
-        found = attributes.part(it, base, f"[{label}]", text_of(expr))
+        label = repr(key) if key is not None else writing.text_of(expr.index[0]) if expr.index else ""
+        found = attributes.part(it, base, f"[{label}]", writing.text_of(expr))
         if isinstance(found, Unknown) and found.shape is None:
             found.shape = shaping.unseen(base.shape, keys, expr.index)
         return found
     if isinstance(base, External):
         return base
-    return it.unknown(last_name(text_of(expr.base)), "item")
+    return it.unknown(last_name(writing.text_of(expr.base)), "item")
 
 
 def _any_entry(mapping: Mapping) -> Tensor | None:
@@ -244,7 +244,7 @@ def _repeat(it: Interpreter, items: Collection, count: Value, expr: code.Binary)
     if any(is_module(item) for item in items.items) and it.once("repeated", place):
         number = integer(count)
         modules = [item for item in items.items if is_module(item)]
-        it.facts.repeated.extend(RepeatedInstance(module, number, place, text_of(expr)) for module in modules)
+        it.facts.repeated.extend(RepeatedInstance(module, number, place, writing.text_of(expr)) for module in modules)
     if isinstance(times, int) and 0 <= times * len(items.items) <= 512:
         return Collection(items.kind, items.items * times, items.open)
     return Collection(items.kind, list(items.items), open=True)
@@ -518,95 +518,3 @@ _EVALUATE: dict[type, Callable[[Any, Any], Value]] = {
     code.Conditional: _conditional, code.Sequence: _sequence, code.Star: _star, code.DictDisplay: _mapping,
     code.Comprehension: _comprehension, code.Lambda: _function, code.Walrus: _walrus, code.Other: _other,
 }  # fmt: skip
-
-
-# How the code writes things
-
-
-def text_of(expr: Expr | None, depth: int = 12) -> str:
-    """A short spelling of an expression, for messages and as the hint of unknown values; what lies deeper is `…`."""
-    spell = _SPELT.get(type(expr)) if depth else None
-    return spell(expr, depth - 1) if spell is not None else "…"
-
-
-def _texts(exprs: Iterable[Expr], depth: int, between: str = ", ") -> str:
-    return between.join([text_of(expr, depth) for expr in exprs])
-
-
-_SPELT: dict[type, Callable[[Any, int], str]] = {
-    code.Name: lambda expr, depth: expr.name,
-    code.Attribute: lambda expr, depth: f"{text_of(expr.base, depth)}.{expr.name}",
-    code.Call: lambda expr, depth: (
-        f"{text_of(expr.func, depth)}({_texts([argument.value for argument in expr.arguments[:3]], depth)})"
-    ),
-    code.Subscript: lambda expr, depth: f"{text_of(expr.base, depth)}[{_texts(expr.index, depth)}]",
-    code.Literal: lambda expr, depth: repr(expr.value),
-    code.Binary: lambda expr, depth: f"{text_of(expr.left, depth)} {expr.op} {text_of(expr.right, depth)}",
-    code.Compare: lambda expr, depth: (
-        text_of(expr.left, depth) + "".join([f" {op} {text_of(right, depth)}" for op, right in expr.rest])
-    ),
-    code.Unary: lambda expr, depth: f"{expr.op} {text_of(expr.value, depth)}",
-    code.Logic: lambda expr, depth: _texts(expr.values, depth, f" {expr.op} "),
-}
-
-
-def attribute_names(body: Any) -> set[str]:
-    """All attribute names and plain names that a piece of code mentions."""
-    return mentioned(code.walk(body))
-
-
-def mentioned(nodes: Iterable[Any]) -> set[str]:
-    """The attribute names and plain names among some nodes."""
-    return {node.name for node in nodes if type(node) is code.Name or type(node) is code.Attribute}
-
-
-def names_read(nodes: Iterable[Any]) -> set[str]:
-    """The attributes that a piece of code reads, and the functions it calls by name."""
-    bound: set[int] = set()
-    found: set[str] = set()
-    reads: list[code.Attribute] = []
-    for node in nodes:
-        if type(node) is code.Assign:
-            bound.update(id(target) for target in node.targets)
-        elif type(node) is code.Attribute:
-            reads.append(node)
-        elif type(node) is code.Call and type(node.func) is code.Name:
-            found.add(node.func.name)
-    return found | {node.name for node in reads if id(node) not in bound}
-
-
-def uses_by_name(nodes: Iterable[Any]) -> dict[str, frozenset[str]]:
-    """Which methods the code calls on each name or attribute, whatever object has it."""
-    uses: dict[str, set[str]] = {}
-    for node in nodes:
-        if type(node) is code.Call and type(node.func) is code.Attribute:
-            base = node.func.base
-            while type(base) is code.Subscript:
-                base = base.base
-            if type(base) is code.Name or type(base) is code.Attribute:
-                uses.setdefault(base.name, set()).add(node.func.name)
-    return {key: frozenset(value) for key, value in uses.items()}
-
-
-def method_uses(nodes: Iterable[Any]) -> dict[str, frozenset[str]]:
-    """Which methods the code calls on each plain name or attribute path."""
-    uses: dict[str, set[str]] = {}
-    for node in nodes:
-        if type(node) is code.Call and type(node.func) is code.Attribute:
-            uses.setdefault(text_of(node.func.base), set()).add(node.func.name)
-    return {key: frozenset(value) for key, value in uses.items()}
-
-
-def uses_of(it: Interpreter, path: str) -> frozenset[str]:
-    """Methods called on `path` in the function being run."""
-    return uses_in(it, it.frame.node).get(path, frozenset())
-
-
-def uses_in(it: Interpreter, node: Any) -> dict[str, frozenset[str]]:
-    """`method_uses` of a function, looked up once."""
-    if node is None:
-        return {}
-    table = it.uses.get(id(node))
-    if table is None:
-        table = it.uses[id(node)] = method_uses(it.below(node))
-    return table

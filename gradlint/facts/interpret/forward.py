@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts import torch_names as names
 from gradlint.facts.events import Forward
 from gradlint.facts.interpret import calls, losses, modules, recurrences, shaping, tensors
+from gradlint.facts.merging import merge
 from gradlint.facts.model import CarriedState
 from gradlint.facts.values import (
     Choice,
@@ -20,8 +21,7 @@ from gradlint.facts.values import (
     Unknown,
     Value,
     is_module,
-    merge,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter

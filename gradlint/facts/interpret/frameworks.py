@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts.events import Backward, ClipGrad, Freeze, OptimizerStep, Run, Unscale, ZeroGrad
 from gradlint.facts.frameworks import INITIALISERS, MANAGERS, TAKEOVERS
 from gradlint.facts.interpret import calls, tensors
+from gradlint.facts.merging import merge
 from gradlint.facts.roles import last_name, role
 from gradlint.facts.values import (
     NONE,
@@ -24,9 +25,8 @@ from gradlint.facts.values import (
     Unknown,
     Value,
     is_module,
-    merge,
     options,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter

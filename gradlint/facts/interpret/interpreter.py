@@ -9,36 +9,30 @@ from typing import TYPE_CHECKING, Any
 from gradlint.facts import code
 from gradlint.facts.code import Span, Stmt
 from gradlint.facts.events import (
-    Branch,
-    Condition,
     Event,
     Exit,
-    Freeze,
     GradEdit,
     Node,
-    OptimizerStep,
     Rebind,
-    Repeat,
-    Within,
-    walk,
 )
 from gradlint.facts.interpret import (
     assign,
     bootstraps,
+    branching,
     calls,
     classes,
-    conditions,
+    context_managers,
     expressions,
     imports,
     iterators,
+    looping,
     modules,
-    recurrences,
     tensors,
     wrappers,
+    writing,
 )
 from gradlint.facts.interpret.costs import Costs, Key, TooManyStepsError
 from gradlint.facts.interpret.frame import Frame
-from gradlint.facts.interpret.loops import any_element, items_of
 from gradlint.facts.model import AttributeWrite, BareExpression, Calculation, TrainingFacts
 from gradlint.facts.roles import carries_graph, passed, training_method
 from gradlint.facts.scope import Journal, Scope
@@ -47,7 +41,6 @@ from gradlint.facts.values import (
     Context,
     FunctionValue,
     Instance,
-    Loader,
     Method,
     Place,
     Tensor,
@@ -63,9 +56,6 @@ STEPS = (20_000, 2)
 for each line of the file."""
 TOTAL = (32_000, 6)
 """The same for all ways into a file together."""
-UNROLLED = 1_000
-"""Steps spent on known items one by one, loops within loops together, before the rest of each loop is taken together.
-"""
 IDLE = (8_000, 2)
 """The same for a file that trains nothing itself and has no modules."""
 _TRAINING = frozenset({"backward", "zero_grad"})
@@ -185,7 +175,7 @@ class Interpreter:
         """Names that the body of a loop mentions, looked up once."""
         found = self.mentioned.get(id(node))
         if found is None:
-            found = self.mentioned[id(node)] = expressions.attribute_names(node.body)
+            found = self.mentioned[id(node)] = writing.attribute_names(node.body)
         return found
 
     def below(self, function: code.Function | code.Lambda) -> list[Any]:
@@ -294,7 +284,7 @@ class Interpreter:
                 receiver, name = value.receiver or value, node.value.name
             else:
                 receiver, name = expressions.evaluate(self, node.value.base), node.value.name
-            text = expressions.text_of(node.value)
+            text = writing.text_of(node.value)
             self.facts.bare.append(BareExpression(text, receiver, name, self.place(node.at), self.frame.function))
         if isinstance(node.value, code.Attribute):
             base = expressions.evaluate(self, node.value.base)
@@ -323,173 +313,6 @@ class Interpreter:
         assign.augment(self, node)
         return None
 
-    def branch(self, node: code.If) -> str | None:
-        decided, condition = conditions.judge(self, node.test)
-        if decided is not None:
-            return self.block(node.body if decided else node.orelse)
-        holds, fails = conditions.narrowed(self, node.test)
-        actions = [
-            lambda: self._knowing(holds, node.body, condition.default is False),
-            lambda: self._knowing(fails, node.orelse, condition.default is True),
-        ]
-        fixed = bool(self.repeats) and condition.loop is None and conditions.fixed(self, node.test)
-        ended = self.arms(condition, actions, node.at, conditions.compares_settings(self, node.test), fixed)
-        if condition.default is True and node.body and isinstance(node.body[-1], code.Return):
-            self.unusual = True
-        return ended
-
-    def _knowing(self, names: dict[str, Value], body: list[Stmt], unusual: bool) -> str | None:
-        for name, value in names.items():
-            self.write(name, value)
-        before, self.unusual = self.unusual, self.unusual or unusual
-        try:
-            return self.block(body)
-        finally:
-            self.unusual = before
-
-    def arms(
-        self,
-        condition: Condition,
-        actions: list[Callable[[], str | None]],
-        at: Span,
-        setting: bool = False,
-        fixed: bool = False,
-    ) -> str | None:
-        """Run exclusive arms from the same state and merge what goes on after them; a `setting` chooses one for all, a
-        `fixed` condition the same one in every iteration.
-        """
-        tapes: list[list[Node]] = []
-        going: list[dict[tuple[int, str], tuple[Any, Value]]] = []
-        endings: list[str | None] = []
-        before_ready = self.frame.ready
-        self.branches += not setting
-        for action in actions:
-            with self.taped() as tape:
-                changes, ended = self.journal.attempt(action)
-            tapes.append(tape)
-            endings.append(ended)
-            if ended is None:
-                going.append(changes)
-        self.branches -= not setting
-        if not any(ended is None for ended in endings):
-            self.frame.ready = before_ready
-        stepping = any(isinstance(event, OptimizerStep) for tape in tapes for event in walk(tape))
-        settled = self._settled(going) if self.repeats and (fixed or stepping) else []
-        self.journal.join(going)
-        for value in tensors.parts(place[key] for place, key in settled):
-            (self.settled if fixed else self.dropped).add(id(value))
-            self.kept.append(value)
-        if any(tapes):
-            self.tape.append(Branch(condition, tapes, self.place(at)))
-        if all(ended is not None for ended in endings):
-            return endings[0] if len(set(endings)) == 1 else "mixed"
-        return None
-
-    def _settled(self, arms: list[dict[tuple[int, str], tuple[Any, Value]]]) -> list[tuple[Any, str]]:
-        """What one arm leaves without a graph and another with one."""
-        places = {at: place for changes in arms for at, (place, _) in changes.items()}
-        found: list[tuple[Any, str]] = []
-        for (ident, key), place in places.items():
-            values = [changes[ident, key][1] if (ident, key) in changes else place.get(key) for changes in arms]
-            graphs = {carries_graph(value) for value in values}
-            if len(graphs) == 2:
-                found.append((place, key))
-        return found
-
-    def loop(self, node: code.For) -> str | None:
-        iterable = expressions.evaluate(self, node.iterable)
-        iterators.exhaust(self, iterable, self.place(node.at), f"for … in {expressions.text_of(node.iterable)}")
-        if isinstance(iterable, Loader):
-            self.frame.drawn.append(iterable)
-        items, known = items_of(self, iterable, node)
-        if known:
-            started, self.unrolled = self.unrolled, self.unrolled or self.fuel
-            try:
-                ended, known = self._unroll(node, items)
-            finally:
-                self.unrolled = started
-            if known:
-                return ended
-            items = [any_element(self, iterable)]
-        hint = expressions.text_of(node.iterable)
-        return self.repeat(
-            node, iterable, hint, lambda: assign.bind(self, node.target, items[0], node.at, True), fresh=items[0]
-        )
-
-    def _unroll(self, node: code.For, items: list[Value]) -> tuple[str | None, bool]:
-        """Go through known items one by one; False if that costs so much that the rest has to be taken together."""
-        for index, item in enumerate(items):
-            if index and self.unrolled - self.fuel > UNROLLED:
-                return None, self.fuel <= self.floor
-            assign.bind(self, node.target, item, node.at, fresh=True)
-            ended = self.block(node.body)
-            if ended == "break":
-                _drop_exit(self.tape)
-                return None, True
-            if ended in ("return", "raise", "mixed"):
-                return ended, True
-            _drop_exit(self.tape)
-        return self.block(node.orelse), True
-
-    def loop_while(self, node: code.While) -> str | None:
-        decided, _ = conditions.judge(self, node.test)
-        if decided is False:
-            return None
-        return self.repeat(node, None, expressions.text_of(node.test), lambda: None)
-
-    def repeat(
-        self,
-        node: code.For | code.While,
-        over: Value | None,
-        hint: str,
-        prepare: Callable[[], None],
-        fresh: Value | None = None,
-    ) -> str | None:
-        """Run a body to its fixpoint: once on trial to learn what one iteration changes, once from the merged state."""
-
-        def action() -> str | None:
-            prepare()
-            return self.block(node.body)
-
-        target = expressions.text_of(node.target) if isinstance(node, code.For) else ""
-        self.cycle(action, over, hint, node.at, fresh, target)
-        self.block(node.orelse)
-        return None
-
-    def cycle(
-        self,
-        action: Callable[[], str | None],
-        over: Value | None,
-        hint: str,
-        at: Span,
-        fresh: Value | None = None,
-        target: str = "",
-    ) -> None:
-        """Run one iteration on trial and once more from the state it leaves."""
-        self.counter += 1
-        number = self.counter
-        self.repeats.append(number)
-        self.rounds[number] = recurrences.rounds(over)
-        if fresh is not None:
-            self.born(fresh, number)
-        outer, self.branches = self.branches, 0
-        if not self.quiet:
-            self.quiet += 1
-            with self.taped() as trial:
-                changes, _ = self.journal.attempt(action)
-            self.quiet -= 1
-            # What the iteration before made and froze is another object than what this one makes.
-            self.facts.froze.extend(event for event in walk(trial) if isinstance(event, Freeze))
-            self.journal.join([{}, changes])
-            self.carry((value for _, value in changes.values()), number)
-        with self.taped() as tape:
-            changes, _ = self.journal.attempt(action)
-        self.branches = outer
-        self.repeats.pop()
-        self.journal.join([{}, changes])
-        if tape:
-            self.tape.append(Repeat(tape, self.place(at), number, over, self.frame.function, hint, target))
-
     def carry(self, values: Iterator[Value], number: int) -> None:
         """An iteration of loop `number` leaves these values to the next one."""
         for part in tensors.parts(values):
@@ -510,93 +333,6 @@ class Interpreter:
         for part in getattr(value, "items", ()) if not isinstance(value, Unknown) else ():
             if isinstance(part, Value):
                 self.born(part, number)
-
-    def within(self, node: code.With) -> str | None:
-        return self._enter(node, 0)
-
-    def _enter(self, node: code.With, index: int) -> str | None:
-        if index == len(node.items):
-            return self.block(node.body)
-        expr, target = node.items[index]
-        endings: list[str | None] = []
-
-        def body(entered: Value) -> None:
-            if target is not None:
-                assign.bind(self, target, entered, node.at)
-            endings.append(self._enter(node, index + 1))
-
-        # A local generator under `contextmanager` runs the body where it yields.
-        self.resume = body if isinstance(expr, code.Call) else None
-        value = expressions.evaluate(self, expr)
-        self.resume = None
-        if endings:
-            return endings[-1]
-        context = value if isinstance(value, Context) else None
-        entered = calls.entered(self, value)
-        if target is not None:
-            assign.bind(self, target, entered, node.at)
-        if context is None:
-            ended = self._enter(node, index + 1)
-            calls.left(self, value)
-            return ended
-        return self.under(context, lambda: self._enter(node, index + 1))
-
-    def under(self, context: Context, action: Callable[[], str | None]) -> str | None:
-        """Run under a context manager that means something."""
-        recording, mode = self.recording, self.recording_context
-        if context.kind in ("no_grad", "inference_mode"):
-            recording, mode = False, context.kind
-        elif context.kind == "enable_grad":
-            recording, mode = True, context.kind
-        elif context.kind == "set_grad_enabled":
-            value = context.argument
-            fixed = isinstance(value, Constant) and not value.default
-            recording, mode = (bool(value.value) if isinstance(value, Constant) and fixed else None), context.kind
-        outer, casting = self.autocast, self.casting
-        self.autocast = outer or context.kind == "autocast"
-        self.casting = context.dtype if context.kind == "autocast" else casting
-        try:
-            with self.taped() as tape, self.grad_mode(recording, mode):
-                ended = action()
-        finally:
-            self.autocast, self.casting = outer, casting
-        if tape:
-            self.tape.append(Within(context, tape, context.place))
-        return ended
-
-    def attempt(self, node: code.Try) -> str | None:
-        ended = self.block(node.body)
-        if ended is None:
-            ended = self.block(node.orelse)
-        if node.handlers:
-            self.counter += 1
-            condition = Condition(
-                f"except {self.counter}", "an exception", loop=self.repeats[-1] if self.repeats else 0
-            )
-            handlers: list[Callable[[], str | None]] = [lambda body=body: self.block(body) for body in node.handlers]  # type: ignore[misc]
-            if ended is None:
-                self.arms(condition, [*handlers, lambda: None], node.at)
-            else:
-                # The body leaves: only a handler goes on from here.
-                exit_node = self.tape.pop() if self.tape and isinstance(self.tape[-1], Exit) else None
-                keep: list[Node] = [exit_node] if exit_node is not None else []
-                left = self.arms(condition, [*handlers, lambda: self._leave(keep, ended)], node.at)
-                ended = left
-        final = self.block(node.final)
-        return final or ended
-
-    def _leave(self, nodes: list[Node], ended: str | None) -> str | None:
-        self.tape.extend(nodes)
-        return ended
-
-    def match(self, node: code.Match) -> str | None:
-        subject = expressions.evaluate(self, node.subject)
-        self.counter += 1
-        condition = Condition(
-            f"match {self.counter}", expressions.text_of(node.subject), loop=self.births.get(id(subject))
-        )
-        actions: list[Callable[[], str | None]] = [lambda body=body: self.block(body) for body in node.cases]  # type: ignore[misc]
-        return self.arms(condition, [*actions, lambda: None], node.at)
 
     def define(self, node: code.Function) -> str | None:
         calls.define(self, node)
@@ -673,17 +409,11 @@ class Interpreter:
         self.emit(GradEdit(self.place(at), self.frame.function, target, fresh))
 
 
-def _drop_exit(tape: list[Node]) -> None:
-    """An unrolled iteration ends in the open: its `continue` or `break` leads nowhere else."""
-    if tape and isinstance(tape[-1], Exit) and tape[-1].kind in ("continue", "break"):
-        tape.pop()
-
-
 _RUN: dict[type, Callable[[Interpreter, Any], str | None]] = {
     code.Evaluate: Interpreter.evaluate, code.Assign: Interpreter.assign, code.Annotated: Interpreter.annotated,
-    code.Augmented: Interpreter.augmented, code.If: Interpreter.branch, code.For: Interpreter.loop,
-    code.While: Interpreter.loop_while, code.With: Interpreter.within, code.Try: Interpreter.attempt,
-    code.Match: Interpreter.match, code.Function: Interpreter.define, code.Class: Interpreter.define_class,
+    code.Augmented: Interpreter.augmented, code.If: branching.branch, code.For: looping.loop,
+    code.While: looping.loop_while, code.With: context_managers.within, code.Try: branching.attempt,
+    code.Match: branching.match, code.Function: Interpreter.define, code.Class: Interpreter.define_class,
     code.Return: Interpreter.give_back, code.Jump: Interpreter.jump, code.Delete: Interpreter.delete,
     code.Assert: Interpreter.check, code.Import: Interpreter.bring, code.ImportFrom: Interpreter.bring_from,
     code.Scoped: Interpreter.scoped,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts import code
 from gradlint.facts.interpret import datasets, initialisers, modules, ranges, tensors
+from gradlint.facts.merging import merge
 from gradlint.facts.roles import last_name
 from gradlint.facts.shapes import BATCH
 from gradlint.facts.values import (
@@ -24,8 +25,7 @@ from gradlint.facts.values import (
     Value,
     integer,
     is_module,
-    merge,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter

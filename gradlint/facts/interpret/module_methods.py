@@ -9,15 +9,16 @@ from gradlint.facts.events import ClipGrad, Freeze, LoadSnapshot, ModeSwitch, Ze
 from gradlint.facts.interpret import (
     calls,
     containers,
-    expressions,
     forward,
     frameworks,
     modules,
     precision,
     ranges,
     tensors,
+    writing,
 )
 from gradlint.facts.interpret.method_call import Arguments, MethodCall
+from gradlint.facts.merging import merge
 from gradlint.facts.values import (
     Collection,
     Constant,
@@ -32,7 +33,6 @@ from gradlint.facts.values import (
     Value,
     constant,
     is_module,
-    merge,
 )
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _load(it: Interpreter, call: MethodCall[Value]) -> Value:
 def forward_hook(it: Interpreter, call: MethodCall[Value]) -> Value:
     """A forward hook is called with each output of the module, until it is removed."""
     function = call.arguments[0] if call.arguments else call.keywords.get("hook")
-    removed = it.frame.node is not None and "remove" in expressions.attribute_names(it.frame.node.body)
+    removed = it.frame.node is not None and "remove" in writing.attribute_names(it.frame.node.body)
     if isinstance(function, FunctionValue) and not removed:
         output = Tensor(frozenset((call.receiver,)), mystery=False, hint="output", place=call.place)
         it.hooked += 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts import code
 from gradlint.facts.interpret import calls, conditions, iterators, library, modules, tensors, training_functions
 from gradlint.facts.interpret.method_call import Arguments, Handler, Keywords
+from gradlint.facts.merging import merge
 from gradlint.facts.roles import last_name
 from gradlint.facts.values import (
     Choice,
@@ -31,7 +32,6 @@ from gradlint.facts.values import (
     Value,
     constant,
     is_module,
-    merge,
     number,
 )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from gradlint.facts import code
 from gradlint.facts.events import Repeat, Run
-from gradlint.facts.interpret import calls, classes, expressions, forward, initialisers, modules
+from gradlint.facts.interpret import calls, classes, forward, initialisers, modules, writing
 from gradlint.facts.interpret.frame import Frame
 from gradlint.facts.interpret.interpreter import Interpreter
 from gradlint.facts.model import FunctionFact, ModuleDef, Stack
@@ -37,8 +37,8 @@ def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     it.frames.append(frame)
     _run(it, Run("<module>", program.path), lambda: it.block(program.body))
     mentioned = it.mentions = _mentions(statements, imports, scope)
-    it.facts.mentions = frozenset(expressions.names_read(nodes))
-    it.facts.uses = expressions.uses_by_name(nodes)
+    it.facts.mentions = frozenset(writing.names_read(nodes))
+    it.facts.uses = writing.uses_by_name(nodes)
     if not it.trains():
         it.save_steps()
     classes = [cls for cls in it.project.classes if cls.scope.path == program.path]
@@ -91,7 +91,7 @@ def _run(it: Interpreter, run: Run, action: object) -> Run:
 def _other_decorators(node: code.Function) -> list[str]:
     """Decorators that may hand a function on, such as a registry's."""
     plain = [d.func if isinstance(d, code.Call) else d for d in node.decorators]
-    names = [last_name(expressions.text_of(decorator)) for decorator in plain]
+    names = [last_name(writing.text_of(decorator)) for decorator in plain]
     return [name for name in names if name not in ("no_grad", "inference_mode", "staticmethod", "classmethod")]
 
 
@@ -146,7 +146,7 @@ def _function(it: Interpreter, function: FunctionValue, receiver: Instance | Non
         run.tree = [Repeat(run.tree, place, number, None, name, "batches")]
     if isinstance(function.node, code.Function):
         mentioned = it.mentions.get(function.name, 0) > 0 or bool(_other_decorators(function.node))
-        sets = bool(initialisers.INITIALISING & expressions.mentioned(it.below(function.node)))
+        sets = bool(initialisers.INITIALISING & writing.mentioned(it.below(function.node)))
         it.facts.functions.append(FunctionFact(name, place, False, mentioned, sets, function.owner))
 
 
@@ -179,7 +179,7 @@ def _class(it: Interpreter, cls: ClassValue) -> None:
         for member in base.attributes.values()
         if isinstance(member, FunctionValue) and isinstance(member.node, code.Function)
     ]
-    inside = {name for member, _ in methods for name in expressions.mentioned(it.below(member.node))}
+    inside = {name for member, _ in methods for name in writing.mentioned(it.below(member.node))}
     if kind in ("module", "lightning"):
         used = [
             node
@@ -189,7 +189,7 @@ def _class(it: Interpreter, cls: ClassValue) -> None:
             if isinstance(member, FunctionValue) and member.name != "__init__"
             for node in it.below(member.node)
         ]
-        it.facts.modules[-1].mentions = frozenset(expressions.names_read(used))
+        it.facts.modules[-1].mentions = frozenset(writing.names_read(used))
     left = [(m, b) for m, b in methods if m.name not in ("__init__", "forward") and not calls.is_property(it, m)]
     left.sort(key=lambda method: method[0].name in inside)
     own = {id(member.node): _own_names(it, member.node) - {member.name} for member, _ in left}

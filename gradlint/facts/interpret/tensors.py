@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts.events import Freeze
 from gradlint.facts.formulas import EVERYTHING, UNKNOWN
 from gradlint.facts.interpret import bootstraps, precision, ranges, shaping
+from gradlint.facts.merging import join_tensors, united
 from gradlint.facts.model import InPlace
 from gradlint.facts.roles import carries_graph, role
 from gradlint.facts.values import (
@@ -29,10 +30,8 @@ from gradlint.facts.values import (
     Unknown,
     Value,
     integer,
-    join_tensors,
     number,
-    united,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter

@@ -19,8 +19,9 @@ from gradlint.facts.interpret import (
     training_methods,
 )
 from gradlint.facts.interpret.method_call import Arguments, Keywords, MethodCall
+from gradlint.facts.merging import merge
 from gradlint.facts.roles import carries_graph, last_name, loss_like, role
-from gradlint.facts.values import Constant, Place, Tensor, Unknown, Value, merge, number
+from gradlint.facts.values import Constant, Place, Tensor, Unknown, Value, number
 
 if TYPE_CHECKING:
     from gradlint.facts.interpret.interpreter import Interpreter

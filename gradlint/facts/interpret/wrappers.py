@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gradlint.facts import code
 from gradlint.facts.code import Expr
 from gradlint.facts.events import Forward, Node, walk
-from gradlint.facts.interpret import expressions
+from gradlint.facts.interpret import expressions, writing
 from gradlint.facts.model import Bypass
 from gradlint.facts.roles import role
 from gradlint.facts.values import Choice, External, Instance, Layer, Unknown, Value
@@ -32,7 +32,7 @@ def bound(it: Interpreter, node: code.Assign, value: Value) -> None:
     # What makes a wrapper gives the module back that it wraps.
     like_module = isinstance(value, (Layer, Instance, Unknown, Choice))
     if isinstance(node.value, code.Call) and like_module and _makes(it, node.value):
-        it.wrappers[id(value)] = expressions.text_of(node.targets[0])
+        it.wrappers[id(value)] = writing.text_of(node.targets[0])
         it.kept.append(value)
         inner = _first_name(node.value)
         holder = it.scope.holder(inner) if inner is not None and inner not in targets else None
@@ -88,4 +88,4 @@ def called(it: Interpreter, call: code.Call, wrapper: str, events: list[Node], r
     part = isinstance(func, code.Attribute) and role(Unknown(func.name)) == "module"
     ran = any(isinstance(event, Forward) and event.recording is not False for event in walk(events))
     if (ran or direct or part) and it.once("bypass", it.place(call.at)):
-        it.facts.bypasses.append(Bypass(it.place(call.at), expressions.text_of(func), wrapper, result))
+        it.facts.bypasses.append(Bypass(it.place(call.at), writing.text_of(func), wrapper, result))
