@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts import code
 from gradlint.facts.formulas import EVERYTHING
-from gradlint.facts.interpret import calls, classes, modules, precision, ranges, tensors
+from gradlint.facts.interpret import classes, functions, modules, precision, ranges, tensors
 from gradlint.facts.merging import merge
 from gradlint.facts.roles import role
 from gradlint.facts.shapes import BATCH
@@ -75,7 +75,7 @@ def read(it: Interpreter, value: Value, name: str, expr: code.Attribute) -> Valu
     if isinstance(value, Super):
         hit = _after(value, name)
         if hit is not None:
-            return calls.bound(hit[0], value.receiver, hit[1]) if isinstance(hit[0], FunctionValue) else hit[0]
+            return functions.bound(hit[0], value.receiver, hit[1]) if isinstance(hit[0], FunctionValue) else hit[0]
         return Method(value, name)
     if isinstance(value, Mapping):
         return value.items[name] if name in value.items else Method(value, name)
@@ -148,9 +148,11 @@ def of_instance(it: Interpreter, value: Instance, name: str, expr: code.Attribut
     if hit is not None:
         member, owner = hit
         if isinstance(member, FunctionValue):
-            if calls.is_property(it, member):
-                return calls.enter(it, calls.bound(member, value, owner), [], {}, it.place(expr.at if expr else None))
-            return calls.bound(member, value, owner)
+            if functions.is_property(it, member):
+                return functions.enter(
+                    it, functions.bound(member, value, owner), [], {}, it.place(expr.at if expr else None)
+                )
+            return functions.bound(member, value, owner)
         return member
     if name not in value.pending and classes.discover(it, value, name):
         return value.attributes[name]

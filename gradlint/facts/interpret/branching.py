@@ -68,8 +68,7 @@ def arms(
     it.branches -= not setting
     if not any(ended is None for ended in endings):
         it.frame.ready = before_ready
-    stepping = any(isinstance(event, OptimizerStep) for tape in tapes for event in walk(tape))
-    settled = _settled(it, going) if it.repeats and (fixed or stepping) else []
+    settled = _settled(it, going) if it.repeats and (fixed or _steps(tapes)) else []
     it.journal.join(going)
     for value in tensors.parts(place[key] for place, key in settled):
         (it.settled if fixed else it.dropped).add(id(value))
@@ -79,6 +78,10 @@ def arms(
     if all(ended is not None for ended in endings):
         return endings[0] if len(set(endings)) == 1 else "mixed"
     return None
+
+
+def _steps(tapes: list[list[Node]]) -> bool:
+    return any(isinstance(event, OptimizerStep) for tape in tapes for event in walk(tape))
 
 
 def _settled(it: Interpreter, arms: list[dict[tuple[int, str], tuple[Any, Value]]]) -> list[tuple[Any, str]]:

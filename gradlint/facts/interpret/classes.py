@@ -10,6 +10,7 @@ from gradlint.facts.events import Escape
 from gradlint.facts.interpret import (
     calls,
     expressions,
+    functions,
     modules,
     tensors,
     writing,
@@ -53,7 +54,7 @@ def example_of(it: Interpreter, cls: ClassValue) -> Instance:
         with it.taped():
             if hit is not None and isinstance(hit[0], FunctionValue):
                 init = hit[0]
-                keywords = {p.name: calls.assumed(it, p, init) for p in init.node.parameters[1:] if not p.star}
+                keywords = {p.name: functions.assumed(it, p, init) for p in init.node.parameters[1:] if not p.star}
             initialise(it, instance, [], keywords, it.place(None))
     finally:
         it.quiet -= 1
@@ -168,7 +169,7 @@ def initialise(
     """Run `__init__`, or bind the fields of a dataclass."""
     hit = instance.cls.find("__init__")
     if hit is not None and isinstance(hit[0], FunctionValue):
-        calls.enter(it, FunctionValue(hit[0].node, hit[0].scope, instance, hit[1]), arguments, keywords, place)
+        functions.enter(it, FunctionValue(hit[0].node, hit[0].scope, instance, hit[1]), arguments, keywords, place)
         return
     hand_up(it, instance, [*arguments, *keywords.values()])
     fields = [name for name, value in instance.cls.attributes.items() if not isinstance(value, FunctionValue)]
@@ -215,11 +216,11 @@ def discover(it: Interpreter, instance: Instance, name: str) -> bool:
                 with it.taped():
                     function = FunctionValue(member.node, member.scope, instance, base)
                     parameters = [
-                        calls.assumed(it, p, function)
+                        functions.assumed(it, p, function)
                         for p in member.node.parameters[1:]
                         if not p.star and not p.keyword_only
                     ]
-                    calls.enter(it, function, parameters, {}, it.place(None))
+                    functions.enter(it, function, parameters, {}, it.place(None))
             finally:
                 it.quiet -= 1
                 it.forwards = outer

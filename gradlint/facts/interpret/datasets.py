@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts import shapes
 from gradlint.facts.formulas import NON_NEGATIVE
-from gradlint.facts.interpret import calls, precision, ranges, shaping
+from gradlint.facts.interpret import functions, precision, ranges, shaping
 from gradlint.facts.shapes import BATCH, Shape
 from gradlint.facts.values import (
     Collection,
@@ -91,7 +91,7 @@ def _own(it: Interpreter, dataset: Instance) -> Value | None:
     try:
         with it.taped():
             index = Unknown("index", "parameter", dtype=precision.NUMBER)
-            got = calls.enter(it, calls.bound(hit[0], dataset, hit[1]), [index], {}, it.place(None))
+            got = functions.enter(it, functions.bound(hit[0], dataset, hit[1]), [index], {}, it.place(None))
     finally:
         it.quiet -= 1
         it.entered = entered

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts import torch_names as names
 from gradlint.facts.events import Forward
-from gradlint.facts.interpret import calls, losses, modules, recurrences, shaping, tensors
+from gradlint.facts.interpret import functions, losses, modules, recurrences, shaping, tensors
 from gradlint.facts.merging import merge
 from gradlint.facts.model import CarriedState
 from gradlint.facts.values import (
@@ -124,11 +124,11 @@ def _instance(
         if method == "forward" and _is_sequential(module):
             return layer(it, _as_sequential(module), arguments, keywords, place)
         return unseen(it, module, arguments, keywords, place)
-    if calls.hidden(it, hit[0]):
+    if functions.hidden(it, hit[0]):
         return unseen(it, module, arguments, keywords, place)
     it.forwards.append(module)
     try:
-        result = calls.enter(it, calls.bound(hit[0], module, hit[1]), arguments, keywords, place)
+        result = functions.enter(it, functions.bound(hit[0], module, hit[1]), arguments, keywords, place)
     finally:
         it.forwards.pop()
     if isinstance(result, Unknown):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.facts.events import Backward, ClipGrad, Freeze, OptimizerStep, Run, Unscale, ZeroGrad
 from gradlint.facts.frameworks import INITIALISERS, MANAGERS, TAKEOVERS
-from gradlint.facts.interpret import calls, tensors
+from gradlint.facts.interpret import calls, functions, tensors
 from gradlint.facts.merging import merge
 from gradlint.facts.roles import last_name, role
 from gradlint.facts.values import (
@@ -232,7 +232,7 @@ def _configure(it: Interpreter, receiver: Instance, method: FunctionValue) -> Va
     it.quiet, it.repeats, it.branches, it.recording = 0, [], 0, True
     try:
         with it.taped() as tape:
-            result = calls.enter(it, calls.bound(method, receiver, receiver.cls), [], {}, it.place(None))
+            result = functions.enter(it, functions.bound(method, receiver, receiver.cls), [], {}, it.place(None))
     finally:
         it.quiet, it.repeats, it.branches, it.recording = outer
     name = f"{receiver.name}.configure_optimizers"

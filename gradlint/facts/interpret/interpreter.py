@@ -23,6 +23,7 @@ from gradlint.facts.interpret import (
     classes,
     context_managers,
     expressions,
+    functions,
     imports,
     iterators,
     looping,
@@ -59,8 +60,6 @@ TOTAL = (32_000, 6)
 IDLE = (8_000, 2)
 """The same for a file that trains nothing itself and has no modules."""
 _TRAINING = frozenset({"backward", "zero_grad"})
-DEPTH = 40
-"""Local calls inside one another before a callee counts as unknown."""
 
 
 class Interpreter:
@@ -335,7 +334,7 @@ class Interpreter:
                 self.born(part, number)
 
     def define(self, node: code.Function) -> str | None:
-        calls.define(self, node)
+        functions.define(self, node)
         return None
 
     def define_class(self, node: code.Class) -> str | None:

@@ -11,6 +11,7 @@ from gradlint.facts.interpret import (
     containers,
     forward,
     frameworks,
+    functions,
     modules,
     precision,
     ranges,
@@ -142,9 +143,9 @@ def _apply(it: Interpreter, call: MethodCall[Value]) -> Value:
     _record(it, call, "Module.apply")
     if isinstance(function, FunctionValue):
         for module in list(modules.walk(call.receiver))[:128]:
-            calls.enter(it, function, [module], {}, call.place)
+            functions.enter(it, function, [module], {}, call.place)
         if not modules.complete(call.receiver):
-            calls.enter(it, function, [Unknown("m", "item")], {}, call.place)
+            functions.enter(it, function, [Unknown("m", "item")], {}, call.place)
     return call.receiver
 
 
@@ -153,7 +154,7 @@ def _post_init(it: Interpreter, receiver: Instance, place: Place) -> Value:
     hit = receiver.cls.find("_init_weights")
     if hit is not None and isinstance(hit[0], FunctionValue):
         for module in list(modules.walk(receiver))[:128]:
-            calls.enter(it, calls.bound(hit[0], receiver, hit[1]), [module], {}, place)
+            functions.enter(it, functions.bound(hit[0], receiver, hit[1]), [module], {}, place)
     return Constant(None)
 
 
@@ -207,7 +208,7 @@ def forward_hook(it: Interpreter, call: MethodCall[Value]) -> Value:
         output = Tensor(frozenset((call.receiver,)), mystery=False, hint="output", place=call.place)
         it.hooked += 1
         try:
-            calls.enter(it, function, [call.receiver, Unknown("inputs", "item"), output], {}, call.place)
+            functions.enter(it, function, [call.receiver, Unknown("inputs", "item"), output], {}, call.place)
         finally:
             it.hooked -= 1
     return it.unknown("handle")

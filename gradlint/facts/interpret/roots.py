@@ -6,7 +6,7 @@ from typing import Any
 
 from gradlint.facts import code
 from gradlint.facts.events import Repeat, Run
-from gradlint.facts.interpret import calls, classes, forward, initialisers, modules, writing
+from gradlint.facts.interpret import classes, forward, functions, initialisers, modules, writing
 from gradlint.facts.interpret.frame import Frame
 from gradlint.facts.interpret.interpreter import Interpreter
 from gradlint.facts.model import FunctionFact, ModuleDef, Stack
@@ -44,9 +44,9 @@ def run_all(it: Interpreter, program: code.Program, scope: Scope) -> None:
     classes = [cls for cls in it.project.classes if cls.scope.path == program.path]
     for cls in classes:
         _class(it, cls)
-    functions = [v for v in scope.names.values() if isinstance(v, FunctionValue) and v.scope.path == program.path]
+    defined = [v for v in scope.names.values() if isinstance(v, FunctionValue) and v.scope.path == program.path]
     for wanted in (False, True):
-        for function in functions:
+        for function in defined:
             if isinstance(function.node, code.Function) and id(function.node) not in it.entered:
                 if mentioned.get(function.name, 0) > 0 and not wanted:
                     continue
@@ -128,7 +128,7 @@ def _function(it: Interpreter, function: FunctionValue, receiver: Instance | Non
     arguments: dict[str, Value] = {}
     for parameter in parameters:
         if not parameter.star:
-            arguments[parameter.name] = calls.assumed(it, parameter, function)
+            arguments[parameter.name] = functions.assumed(it, parameter, function)
     bound = FunctionValue(function.node, function.scope, receiver, function.owner)
     place = Place(function.scope.path, function.node.at or (1, 1, 1, 1))
     managed = receiver.kind if receiver is not None and receiver.kind in ("lightning", "trainer") else ""
@@ -139,7 +139,7 @@ def _function(it: Interpreter, function: FunctionValue, receiver: Instance | Non
 
     def enter() -> None:
         it.repeats = [number] if repeated else []
-        run.result = calls.enter(it, bound, [], arguments, place)
+        run.result = functions.enter(it, bound, [], arguments, place)
 
     _run(it, run, enter)
     if repeated and run.tree:
@@ -166,7 +166,7 @@ def _class(it: Interpreter, cls: ClassValue) -> None:
             for parameter in init.node.parameters[1:]:
                 if not parameter.star:
                     given = _passed(it, cls, init, parameter.name)
-                    keywords[parameter.name] = given or calls.assumed(it, parameter, init)
+                    keywords[parameter.name] = given or functions.assumed(it, parameter, init)
         classes.initialise(it, instance, [], keywords, place)
 
     _run(it, Run(f"{cls.name}.__init__", cls.scope.path), build)
@@ -190,7 +190,7 @@ def _class(it: Interpreter, cls: ClassValue) -> None:
             for node in it.below(member.node)
         ]
         it.facts.modules[-1].mentions = frozenset(writing.names_read(used))
-    left = [(m, b) for m, b in methods if m.name not in ("__init__", "forward") and not calls.is_property(it, m)]
+    left = [(m, b) for m, b in methods if m.name not in ("__init__", "forward") and not functions.is_property(it, m)]
     left.sort(key=lambda method: method[0].name in inside)
     own = {id(member.node): _own_names(it, member.node) - {member.name} for member, _ in left}
     while left := [(member, base) for member, base in left if id(member.node) not in it.entered]:
@@ -198,7 +198,7 @@ def _class(it: Interpreter, cls: ClassValue) -> None:
         inner = set().union(*(own[id(member.node)] for member, _ in left))
         outer = next((i for i, (member, _) in enumerate(left) if member.name not in inner), 0)
         member, base = left.pop(outer)
-        static = calls.bound(member, instance, base)
+        static = functions.bound(member, instance, base)
         receiver = instance if isinstance(static, FunctionValue) and static.receiver is not None else None
         _forget_unrecorded(it, instance)
         _function(it, FunctionValue(member.node, member.scope, None, base), receiver)
@@ -257,7 +257,7 @@ def _inputs(it: Interpreter, function: FunctionValue) -> dict[str, Value]:
     arguments: dict[str, Value] = {}
     for parameter in function.node.parameters[1:]:
         if not parameter.star:
-            value = calls.assumed(it, parameter, function)
+            value = functions.assumed(it, parameter, function)
             arguments[parameter.name] = Unknown(parameter.name, "item") if isinstance(value, Unknown) else value
     return arguments
 

@@ -10,6 +10,7 @@ from gradlint.facts.formulas import BIT
 from gradlint.facts.interpret import (
     calls,
     distributions,
+    functions,
     initialisers,
     modules,
     precision,
@@ -45,7 +46,7 @@ def _hooked(it: Interpreter, receiver: Value, arguments: Arguments, place: Place
     """A hook on a gradient: what it calls is kept, when it runs is not known."""
     if arguments and isinstance(arguments[0], FunctionValue):
         with it.taped():
-            calls.enter(it, arguments[0], [Gradient(receiver)], {}, place)
+            functions.enter(it, arguments[0], [Gradient(receiver)], {}, place)
     return it.unknown("handle")
 
 
