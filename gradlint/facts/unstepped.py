@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gradlint.facts import relations
 from gradlint.facts.events import (
@@ -54,10 +55,15 @@ class Unstepped:
     scheduler: SchedulerStep | None
 
 
-def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
+@lru_cache(maxsize=1)
+def unstepped(facts: TrainingFacts) -> tuple[Unstepped, ...]:
     """Every known optimizer of the file that gets gradients in a loop, is stepped nowhere and is in nobody else's
     hands.
     """
+    return tuple(_unstepped(facts))
+
+
+def _unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
     events = [event for run in facts.runs for event in run.events]
     stepped = [e.optimizer for e in events if isinstance(e, OptimizerStep)]
     strangers = [
@@ -80,23 +86,24 @@ def unstepped(facts: TrainingFacts) -> Iterator[Unstepped]:
     built = dict.fromkeys(e.value for e in events if isinstance(e, Construct) and isinstance(e.value, Optimizer))
     places = {o.place for step in stepped for o in options(step) if isinstance(o, Optimizer)}
     places |= {inner.place for o in built if isinstance(o, Optimizer) for inner in o.inner}
-    for run in facts.runs:
+    idle = [
+        optimizer
+        for optimizer in built
+        if isinstance(optimizer, Optimizer)
+        and optimizer.place not in places
+        and optimizer.protocol
+        and optimizer.managed != "deepspeed"
+        and not _by_hand(optimizer, edited)
+        and not (strangers and _kept_by_example(facts, optimizer))
+        and not any(_may_wrap(o, optimizer) for o in stepped)
+        and not steps_itself(facts, optimizer)
+        and not handed(facts, optimizer)
+    ]
+    for run in facts.runs if idle else ():
         inside = [e for loop in repeats(repeated(facts, run)) for e in walk(loop.body) if isinstance(e, Backward)]
-        for optimizer in built:
-            assert isinstance(optimizer, Optimizer)
-            if (
-                optimizer.place in places
-                or not optimizer.protocol
-                or optimizer.managed == "deepspeed"
-                or handed(facts, optimizer)
-                or steps_itself(facts, optimizer)
-                or _by_hand(optimizer, edited)
-                or (strangers and _kept_by_example(facts, optimizer))
-                or any(_may_wrap(o, optimizer) for o in stepped)
-            ):
-                continue
+        for optimizer in idle:
             reached = [e for e in inside if relations.reaches(e, optimizer)]
-            if reached:
+            if reached and optimizer.place not in places:
                 own = [e for e in reached if not any(relations.reaches(e, o) for o in stepped)]
                 if not own and any(_takes_over(o, optimizer) for o in stepped):
                     continue
