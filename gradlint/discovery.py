@@ -36,6 +36,9 @@ class Discovery:
             if os.path.isdir(path):
                 start = os.path.normpath(path)
                 above = self._gitignores_above(start)
+                forced = self._settings_of(start).force_exclude
+                if not forced and _ignored(above, os.path.abspath(start), folder=True):
+                    above = []  # who names a folder that git ignores wants to know what is in it
                 found.update(dict.fromkeys(self._walk("" if start == "." else start, above)))
             elif os.path.exists(path):
                 path = os.path.normpath(path)

@@ -88,6 +88,8 @@ def test_gitignore(marked: Path, gradlint: Run) -> None:
     (marked / "sub/.gitignore").write_text("e.py\n")
     assert gradlint("--show-files").stdout.split() == ["a.py", "kept_gen.py", "sub/d.py"]
     assert gradlint("--show-files", "sub").stdout.split() == ["sub/d.py"]
+    assert gradlint("--show-files", "out").stdout.split() == ["out/b.py"], "a folder that is named is looked into"
+    assert gradlint("--show-files", "out", "--force-exclude").stdout.split() == []
     everything = gradlint("--show-files", "--no-respect-gitignore").stdout.split()
     assert everything == ["a.py", "c_gen.py", "kept_gen.py", "out/b.py", "sub/d.py", "sub/e.py"]
 
