@@ -89,12 +89,22 @@ def check(facts: TrainingFacts, options: Options) -> Iterator[Finding]:
         stepped = (option for e in events if isinstance(e, OptimizerStep) for option in _each(e.optimizer))
         for optimizer in dict.fromkeys(stepped):
             if isinstance(optimizer, Optimizer) and optimizer.managed != "deepspeed":
-                built = any(isinstance(e, Construct) and e.value is optimizer for e in events)
-                yield from _judge(facts, run, optimizer, built, seen)
+                yield from _judge(facts, run, optimizer, seen)
 
 
-def _judge(facts: TrainingFacts, run: Run, optimizer: Optimizer, built: bool, seen: set[object]) -> Iterator[Finding]:
-    for judgement in _Held(optimizer, built).run(run.tree):
+def _before(facts: TrainingFacts, run: Run, optimizer: Optimizer) -> Run | None:
+    """The run that builds the optimizer, where it is over before any other begins: the script itself, a constructor."""
+    for other in (run, *facts.runs):
+        if any(isinstance(event, Construct) and event.value is optimizer for event in other.events):
+            first = other is run or other.name == "<module>" or other.name.endswith(".__init__")
+            return other if first else None
+    return None
+
+
+def _judge(facts: TrainingFacts, run: Run, optimizer: Optimizer, seen: set[object]) -> Iterator[Finding]:
+    first = _before(facts, run, optimizer)
+    tree = run.tree if first is None or first is run else [*first.tree, *run.tree]
+    for judgement in _Held(optimizer, first is not None).run(tree):
         place = judgement.origin.place
         if judgement.verdict == "sure" and place not in seen and isinstance(judgement.origin, Rebind):
             seen.add(place)
