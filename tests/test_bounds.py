@@ -197,6 +197,19 @@ def test_the_bound_on_steps_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
     assert facts.bounded == ["train.py:56: more than 50 steps to interpret; what follows counts as unknown"]
 
 
+def test_a_file_that_trains_nothing_is_allowed_fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call of `backward`, or a module, is what makes it one that trains; the note names the bound that was hit."""
+    monkeypatch.setattr(interpreter, "IDLE", (200, 0))
+    helper = "def prepare_loss(x):\n" + "    x = x + 1\n" * 300 + "    return x\n"
+    for rest, bounded in (
+        ("", ["more than 200 steps to interpret; what follows counts as unknown"]),
+        ("class Net(nn.Module):\n    def forward(self, x):\n        return x\n", []),
+        ("def fit(loss):\n    loss.backward()\n", []),
+    ):
+        facts = _facts(f"{HEAD}{helper}{rest}")
+        assert [note.partition(": ")[2] for note in facts.bounded] == bounded, rest
+
+
 def test_a_loop_seen_in_part_lacks_nothing(project: Path, gradlint: Run) -> None:
     """Where the backward stands behind a call that takes more steps than are allowed, the loop only seems to look."""
     helpers = "".join(f"def f{i}(x):\n    f{i + 1}(x)\n    f{i + 1}(x)\n\n\n" for i in range(13))

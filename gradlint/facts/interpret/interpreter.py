@@ -246,8 +246,9 @@ class Interpreter:
             self.exhausted = True
             place = f"{self.scope.path}:{self.statement[0]}"
             about = f" for {self.facts.path}" if self.scope.path != self.facts.path else ""
+            most = self.steps if self.allowed == self.steps else self.total
             self.facts.bounded.append(
-                f"{place}: more than {self.steps} steps to interpret{about}; what follows counts as unknown"
+                f"{place}: more than {most} steps to interpret{about}; what follows counts as unknown"
             )
 
     def trains(self) -> bool:
@@ -260,7 +261,7 @@ class Interpreter:
     def save_steps(self) -> None:
         """Allow fewer steps from here on, in a file that trains nothing."""
         allowed = IDLE[0] + IDLE[1] * self.lines
-        self.left -= max(self.total - allowed, 0)
+        self.left = max(self.left - max(self.total - allowed, 0), 0)
         self.total = min(self.total, allowed)
 
     @contextmanager
